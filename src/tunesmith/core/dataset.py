@@ -1,0 +1,195 @@
+"""Examples, and the immutable columnar table of them that stages hand on.
+
+Test *targets* are not in the table. They lie in a file of their own (the seal) which only *evaluate*
+opens, through `unseal`; everything else that asks for them gets SealedError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tunesmith.core.errors import RunError, SealedError
+from tunesmith.core.files import canonical, read_json, sha256_bytes, whole, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+Split = Literal["train", "dev", "test"]
+
+# Columns of Dataset.table; any further column is named "slice.<something>" and holds short strings.
+COLUMNS = {
+    "id": "int64",  # 0..n-1, in reading order over all files; never renumbered by later stages
+    "text": "string",  # what the model is given: one input column, or several under their names
+    "target": "string",  # null: sealed (test) or absent
+    "split": "string",  # train, dev, test, or "none" (no target, so no part in anything)
+    "weight": "float32",
+    "group": "int64",  # Examples with equal numbers must stay on one side of a split
+    "file": "string",  # base name of the source file
+    "row": "int64",  # 1-based data row in that file
+    "hash": "string",  # 16 hex digits of the row as it was read
+    "changes": "list<string>",  # steps that changed the Example, in order
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some Examples as plain columns: what a System fits on and predicts from. All of length n."""
+
+    ids: NDArray[np.int64]
+    texts: tuple[str, ...]
+    targets: tuple[str, ...]  # empty when sealed or not asked for
+    weights: NDArray[np.float32]
+    groups: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Rows:
+        """Some rows by position, in the order asked."""
+        at = np.asarray(rows, dtype=np.int64)
+        return Rows(
+            self.ids[at],
+            tuple(self.texts[int(i)] for i in at),
+            tuple(self.targets[int(i)] for i in at) if self.targets else (),
+            self.weights[at],
+            self.groups[at],
+        )
+
+    def __add__(self, other: Rows) -> Rows:
+        return Rows(
+            np.concatenate([self.ids, other.ids]),
+            self.texts + other.texts,
+            self.targets + other.targets,
+            np.concatenate([self.weights, other.weights]),
+            np.concatenate([self.groups, other.groups]),
+        )
+
+
+def rows_of(texts: Sequence[str], targets: Sequence[str] = ()) -> Rows:
+    """Rows from plain lists (tests, prediction): ids and groups are positions, weights are 1."""
+    n = len(texts)
+    at = np.arange(n, dtype=np.int64)
+    return Rows(at, tuple(texts), tuple(targets), np.ones(n, dtype=np.float32), at.copy())
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Immutable columnar table of Examples with train/dev/test splits and a fingerprint.
+
+    table:  pyarrow Table with COLUMNS (and "slice.*" columns).
+    task:   name of the Task. labels: sorted label names, () for text tasks.
+    inputs: source columns that `text` was made of; target: source column of the answer.
+    seal:   file with the test targets (columns id, target), or None when there is no test split.
+    notes:  what ingest learned and the report shows (language, counts, split inflation, findings).
+    """
+
+    table: pa.Table
+    task: str
+    labels: tuple[str, ...]
+    inputs: tuple[str, ...]
+    target: str
+    seal: Path | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits of texts, targets (sealed ones too, by the seal's hash), splits and labels."""
+        digest = hashlib.sha256(canonical([self.task, list(self.labels)]))
+        for name in ("text", "target", "split"):
+            for value in self.table[name].to_pylist():
+                digest.update(b"\0" if value is None else value.encode("utf-8", "surrogatepass"))
+                digest.update(b"\x1f")
+        if self.seal is not None:
+            digest.update(sha256_bytes(self.seal.read_bytes()).encode())
+        return digest.hexdigest()[:16]
+
+    def count(self, split: Split) -> int:
+        """How many Examples the split has."""
+        return int(self._at(split).size)
+
+    def rows(self, split: Split, *, blind: bool = False) -> Rows:
+        """The Examples of a split in table order.
+
+        blind: without targets. Raises SealedError for test rows unless blind.
+        """
+        if split == "test" and not blind:
+            raise SealedError("test targets are sealed: only evaluate opens them.")
+        part = self.table.take(self._at(split))
+        return Rows(
+            part["id"].to_numpy().astype(np.int64),
+            tuple(part["text"].to_pylist()),
+            () if blind else tuple(part["target"].to_pylist()),
+            part["weight"].to_numpy().astype(np.float32),
+            part["group"].to_numpy().astype(np.int64),
+        )
+
+    def slices(self, split: Split) -> dict[str, tuple[str, ...]]:
+        """The slice columns of a split, by name without the prefix."""
+        part = self.table.take(self._at(split))
+        return {
+            name.removeprefix("slice."): tuple(v or "" for v in part[name].to_pylist())
+            for name in part.column_names
+            if name.startswith("slice.")
+        }
+
+    def unseal(self) -> tuple[str, ...]:
+        """The test targets in table order. Only *evaluate* calls this (a test holds that)."""
+        if self.seal is None or not self.seal.exists():
+            raise RunError(f"the sealed test targets are gone: {self.seal}", hint="delete 01-ingest and run again.")
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.seal)
+        by_id = dict(zip(table["id"].to_pylist(), table["target"].to_pylist(), strict=True))
+        return tuple(by_id[i] for i in self.table.take(self._at("test"))["id"].to_pylist())
+
+    def with_table(self, table: pa.Table, **notes: Any) -> Dataset:
+        """The same Dataset with another table and more notes."""
+        return replace(self, table=table, notes={**self.notes, **notes})
+
+    def save(self, folder: Path) -> None:
+        """Write dataset.parquet and dataset.json; the seal stays where *ingest* wrote it."""
+        import pyarrow.parquet as pq
+
+        with whole(folder / "dataset.parquet") as draft:
+            pq.write_table(self.table, draft)
+        run = folder.parent
+        seal = None if self.seal is None else self.seal.relative_to(run).as_posix()  # a run folder can be moved
+        write_json(
+            folder / "dataset.json",
+            {
+                "task": self.task,
+                "labels": list(self.labels),
+                "inputs": list(self.inputs),
+                "target": self.target,
+                "seal": seal,
+                "notes": dict(self.notes),
+                "fingerprint": self.fingerprint,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> Dataset:
+        import pyarrow.parquet as pq
+
+        about = read_json(folder / "dataset.json")
+        return cls(
+            pq.read_table(folder / "dataset.parquet"),
+            about["task"],
+            tuple(about["labels"]),
+            tuple(about["inputs"]),
+            about["target"],
+            None if about["seal"] is None else folder.parent / about["seal"],
+            about["notes"],
+        )
+
+    def _at(self, split: Split) -> NDArray[np.int64]:
+        values = self.table["split"].to_numpy(zero_copy_only=False)
+        return np.flatnonzero(values == split)

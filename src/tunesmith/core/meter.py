@@ -1,0 +1,75 @@
+"""What some work cost: wall time, CPU time, peak resident memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import psutil
+
+# Often enough to catch a training step's peak, rarely enough to cost nothing.
+_SAMPLE_EVERY_S = 0.05
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one rung cost. None: not measured. Seconds of CPU are summed over threads and children."""
+
+    train_cpu_s: float | None = None
+    train_wall_s: float | None = None
+    peak_rss_bytes: int | None = None
+    stored_bytes: int | None = None
+    predict_cpu_s_per_example: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def but(self, **changes: Any) -> Cost:
+        """The same cost with some fields replaced."""
+        return replace(self, **changes)
+
+
+class Meter:
+    """Running measurement; read it after the block."""
+
+    def __init__(self) -> None:
+        self.cpu_s = 0.0
+        self.wall_s = 0.0
+        self.peak_rss_bytes = 0
+
+
+def cpu_seconds() -> float:
+    """User and system CPU seconds of this process and of its finished children."""
+    times = psutil.Process().cpu_times()
+    return float(
+        times.user + times.system + getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+    )
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """Measures the block: CPU seconds, wall seconds and the largest resident memory seen (sampled)."""
+    meter = Meter()
+    process = psutil.Process()
+    stop = threading.Event()
+    meter.peak_rss_bytes = process.memory_info().rss
+
+    def sample() -> None:
+        while not stop.wait(_SAMPLE_EVERY_S):
+            meter.peak_rss_bytes = max(meter.peak_rss_bytes, process.memory_info().rss)
+
+    watcher = threading.Thread(target=sample, daemon=True)
+    cpu, wall = cpu_seconds(), time.monotonic()
+    watcher.start()
+    try:
+        yield meter
+    finally:
+        stop.set()
+        watcher.join()
+        meter.peak_rss_bytes = max(meter.peak_rss_bytes, process.memory_info().rss)
+        meter.cpu_s = cpu_seconds() - cpu
+        meter.wall_s = time.monotonic() - wall

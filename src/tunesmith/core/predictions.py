@@ -1,0 +1,68 @@
+"""What a Fitted says of some rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunesmith.core.files import whole
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers, one per row, in the order of the rows.
+
+    values:        a label or a text; None where the answer could not be parsed.
+    probabilities: (n, k) float64 in the order of the Dataset's labels, rows sum to 1; None for text tasks.
+    """
+
+    values: tuple[str | None, ...]
+    probabilities: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @classmethod
+    def from_probabilities(cls, probabilities: NDArray[np.floating], labels: Sequence[str]) -> Predictions:
+        """The most probable label of each row; ties go to the first label."""
+        p = np.asarray(probabilities, dtype=np.float64)
+        assert p.shape == (len(p), len(labels)), (p.shape, len(labels))
+        return cls(tuple(labels[j] for j in p.argmax(axis=1)), p)
+
+    @property
+    def confidence(self) -> NDArray[np.float64] | None:
+        """(n,) probability of the answer given, or None for text."""
+        return None if self.probabilities is None else self.probabilities.max(axis=1)
+
+    def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Predictions:
+        """The predictions of some rows, in the order asked."""
+        p = None if self.probabilities is None else self.probabilities[np.asarray(rows, dtype=np.int64)]
+        return Predictions(tuple(self.values[int(i)] for i in rows), p)
+
+    def save(self, path: Path) -> None:
+        """Write as parquet: `value` and, for labels, `probabilities`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, pa.Array] = {"value": pa.array(self.values, pa.string())}
+        if self.probabilities is not None:
+            columns["probabilities"] = pa.array(list(self.probabilities), pa.list_(pa.float64()))
+        with whole(path) as draft:
+            pq.write_table(pa.table(columns), draft)
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        p = None
+        if "probabilities" in table.column_names:
+            p = np.array(table["probabilities"].to_pylist(), dtype=np.float64).reshape(table.num_rows, -1)
+        return cls(tuple(table["value"].to_pylist()), p)
