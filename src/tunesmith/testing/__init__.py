@@ -1,0 +1,12 @@
+"""Real, very small models for tests: two layers, about 50,000 parameters, a tokenizer trained on real sentences.
+
+They are ordinary transformers folders, read by the same code as the big ones (source "folder"). Their weights are
+random: enough to check that something runs, is finite, is equal or moves, not that it is any good.
+Nothing here is used outside tests.
+"""
+
+from __future__ import annotations
+
+from tunesmith.testing.tiny import tiny_encoder, tiny_lm
+
+__all__ = ["tiny_encoder", "tiny_lm"]
