@@ -1,0 +1,416 @@
+"""Stage *ingest*: files in, a Dataset with leakage-safe splits and sealed test targets out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Dataset
+from tunesmith.core.errors import DataError
+from tunesmith.core.files import whole
+from tunesmith.data.columns import Column
+from tunesmith.data.detect import Asked, Decision, Detected, detect
+from tunesmith.data.duplicates import Groups, copies_of, group_texts
+from tunesmith.data.labels import Labels, clean_labels
+from tunesmith.data.mending import mend
+from tunesmith.data.notes import describe_data, describe_split
+from tunesmith.data.readers import Reading
+from tunesmith.data.reading import read_path, read_paths
+from tunesmith.data.rendering import render_inputs
+from tunesmith.data.shapes import expand_json, shape_of
+from tunesmith.data.split import Shares, default_shares, divide, join_groups, times_of
+from tunesmith.data.summary import row_hashes
+from tunesmith.data.table import Table, stack, with_split
+from tunesmith.data.words import SPLIT_VALUES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Below this a split leaves nothing to measure with.
+_FEWEST_ROWS = 10
+_MOST_SLICES = 4
+_MOST_SLICE_VALUES = 12
+
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """What *ingest* may be told; "auto" means: find out and say so."""
+
+    path: Path | tuple[Path, ...] = field(
+        default=Path(), metadata={"help": "the table, folder or archive to learn from", "content": True}
+    )
+    target: str = field(default="auto", metadata={"help": "column with the answer to learn"})
+    inputs: tuple[str, ...] | Literal["auto"] = field(
+        default="auto", metadata={"help": "columns that the model is given"}
+    )
+    task: str = field(default="auto", metadata={"help": "what is learned: classify, rewrite"})
+    test: Path | None = field(
+        default=None, metadata={"help": "ready-made test file with the same columns", "content": True}
+    )
+    dev: Path | None = field(
+        default=None, metadata={"help": "ready-made dev file with the same columns", "content": True}
+    )
+    split: str = field(default="auto", metadata={"help": "column that says train, dev or test; 'none' to ignore one"})
+    group: str | None = field(
+        default=None, metadata={"help": "column whose equal values must stay in one split (patient, customer)"}
+    )
+    time: str | None = field(
+        default=None, metadata={"help": "column with dates or numbers; the latest rows become the test"}
+    )
+    keep_leaks: bool = field(default=False, metadata={"help": "keep train rows that copy test rows"})
+    test_share: float | Literal["auto"] = field(
+        default="auto", metadata={"help": "part of the rows to test on, 0 to 0.5"}
+    )
+    dev_share: float | Literal["auto"] = field(
+        default="auto", metadata={"help": "part of the rows to choose by, 0 to 0.5"}
+    )
+    sheet: str | None = field(
+        default=None, metadata={"help": "sheet of an xlsx file; the first with rows if not given"}
+    )
+    delimiter: str | None = field(default=None, metadata={"help": "character between the cells of a csv file"})
+    encoding: str | None = field(default=None, metadata={"help": "encoding of the file, such as cp1252"})
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What *ingest* would do. options: no "auto" left in it. rows: exact number of rows read."""
+
+    options: IngestOptions
+    decisions: tuple[Decision, ...]
+    rows: int
+    warnings: tuple[str, ...] = ()
+    columns: Mapping[str, Column] = field(default_factory=dict)
+
+
+def profile(options: IngestOptions) -> Profile:
+    """Read the files, decide columns, task and shares; nothing is written.
+
+    Raises Unsure with one question where the table allows several readings, DataError where it cannot be used.
+    """
+    return _profile(_load(options), options)[0]
+
+
+def ingest(options: IngestOptions, ctx: Context) -> Dataset:
+    """Read, mend and split; write the test targets to ctx.workdir/test_targets.parquet and nowhere else."""
+    ctx.emit("ingest.reading", files=[path.name for path in _paths(options)])
+    loaded = _load(options)
+    about, table, found = _profile(loaded, options)
+    options = about.options
+    ctx.emit("ingest.rows", rows=len(table), target=found.target, inputs=list(found.inputs), task=found.task)
+    rendered = mend(render_inputs(table, found.inputs))
+    answers, labels = _answers(table, found)
+    usable = np.array([bool(t) and a is not None for t, a in zip(rendered.texts, answers, strict=True)])
+    ready = _ready_splits(table, found)
+    _require_rows(options, found, usable, answers, table)
+    texts = rendered.texts
+    duplicates = group_texts(texts)
+    groups = _groups(table, options, duplicates)
+    times = _times(table, options, usable)
+    splits = _split(options, ready, usable, groups, answers if found.task == "classify" else None, times, ctx.seed)
+    if found.task == "classify":
+        _require_classes(options, found.target, answers, splits)
+    leaks = copies_of(texts, duplicates.near, splits == "test") & ((splits == "train") | (splits == "dev"))
+    notes = describe_data(
+        found,
+        table,
+        texts,
+        answers,
+        splits,
+        decisions=about.decisions,
+        warnings=about.warnings,
+        repairs=rendered.counts,
+        labels=labels,
+    )
+    how = "by time" if options.time else "ready-made" if (ready == "test").any() else "drawn at random, label by label"
+    notes["split"] = describe_split(
+        texts,
+        answers if found.task == "classify" else None,
+        splits,
+        groups,
+        duplicates,
+        leaks=leaks,
+        how=how,
+        group_column=options.group,
+        time_column=options.time,
+        seed=ctx.seed,
+    )
+    notes["keep_leaks"] = options.keep_leaks
+    for warning in notes["warnings"]:
+        ctx.emit("warning", text=warning)
+    names = tuple(sorted({a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"}))
+    data = Dataset(
+        _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed),
+        found.task,
+        names if found.task == "classify" else (),
+        found.inputs,
+        found.target,
+        _seal(ctx.workdir / "test_targets.parquet", answers, splits),
+        notes,
+    )
+    ctx.emit("ingest.split", train=data.count("train"), dev=data.count("dev"), test=data.count("test"))
+    return data
+
+
+# -- reading ----------------------------------------------------------------------------------------------------
+
+
+def _paths(options: IngestOptions) -> tuple[Path, ...]:
+    return options.path if isinstance(options.path, tuple) else (options.path,)
+
+
+def _load(options: IngestOptions) -> Table:
+    how = Reading(options.delimiter, options.encoding, options.sheet)
+    table = read_paths(_paths(options), how)
+    parts = []
+    for path, split in ((options.test, "test"), (options.dev, "dev")):
+        if path is None:
+            continue
+        part = read_path(path, how)
+        if not set(part.names) & set(table.names):
+            raise DataError(
+                f"{path.name} has none of the columns of the training table ({', '.join(table.names[:8])}); "
+                f"it has {', '.join(part.names[:8])}.",
+                hint="give the test file the same header.",
+            )
+        parts.append(with_split(part, split))
+    if not parts:
+        return expand_json(table)
+    if table.split is None:
+        table = with_split(table, "train")
+    return expand_json(stack([table, *parts]))
+
+
+def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Detected]:
+    shape = shape_of(table) if options.target in ("auto", "completion", "output", "chosen") else None
+    name = _paths(options)[0].name
+    target, inputs = options.target, options.inputs
+    decisions: list[Decision] = []
+    if shape is not None:
+        table = shape.table
+        target = shape.target
+        inputs = shape.inputs if isinstance(inputs, str) else inputs
+        decisions.append(Decision("shape", shape.name, "its columns are named like data of this shape", 0.95))
+    split_column = options.split if options.split not in ("auto", "none") else None
+    reserved = tuple(c for c in (options.group, options.time, split_column) if c is not None)
+    found = detect(table, Asked(name, target, inputs, options.task, reserved))
+    if options.split == "none":
+        found = replace(found, split=None)
+    elif split_column is not None:
+        found = replace(found, split=split_column)
+    n = len(table)
+    ready_test = "test" in set(_ready_splits(table, found))
+    shares = default_shares(n, ready_test=ready_test)
+    resolved = replace(
+        options,
+        target=found.target,
+        inputs=found.inputs,
+        task=found.task,
+        split=found.split or "none",
+        test_share=_share(options.test_share, shares.test, "test_share"),
+        dev_share=_share(options.dev_share, shares.dev, "dev_share"),
+    )
+    if isinstance(options.test_share, str):
+        why = "the file brings its own test rows" if ready_test else f"{n:,} rows"
+        decisions.append(Decision("test_share", f"{shares.test:.3g}", why))
+    warnings = (*table.warnings, *found.warnings)
+    about = Profile(resolved, (*decisions, *found.decisions), n, warnings, found.columns)
+    return about, table, found
+
+
+def _share(value: float | str, default: float, name: str) -> float:
+    if isinstance(value, str):
+        return default
+    if not 0 <= value <= 0.5:
+        raise DataError(f"{name} is a part of the rows from 0 to 0.5, got {value:g}.", hint="0.2 means a fifth.")
+    return float(value)
+
+
+# -- targets and splits -----------------------------------------------------------------------------------------
+
+
+def _answers(table: Table, found: Detected) -> tuple[list[str | None], Labels]:
+    """The target of every row (None: absent), and what was done to labels."""
+    from tunesmith.data.table import LIST_MARK
+
+    raw = table.values(found.target)
+    if found.task == "classify":
+        labels = clean_labels(raw)
+        return list(labels.values), labels
+    several = sum(LIST_MARK in (value or "") for value in raw)
+    # Of several references the first is learned; the others would teach the same question two answers.
+    first = [(value or "").split(LIST_MARK)[0].strip() for value in raw]
+    mended = mend(first)
+    counts = {**mended.counts, **({"targets with several references (the first is used)": several} if several else {})}
+    return [value or None for value in mended.texts], Labels(tuple(mended.texts), counts)
+
+
+def _ready_splits(table: Table, found: Detected) -> NDArray[np.str_]:
+    """(n,) "train", "dev", "test", "" (not said) or "none" (a split the table names that is none of these)."""
+    n = len(table)
+    ready = np.full(n, "", dtype="<U5")
+    if found.split is not None:
+        for at, value in enumerate(table.values(found.split)):
+            word = (value or "").strip().lower()
+            ready[at] = SPLIT_VALUES.get(word, "none" if word else "")
+    if table.split is not None:
+        said = table.split.to_pylist()
+        for at, value in enumerate(said):
+            if value is not None and (value != "train" or ready[at] == ""):
+                ready[at] = value
+    return ready
+
+
+def _require_rows(
+    options: IngestOptions, found: Detected, usable: NDArray[np.bool_], answers: Sequence[str | None], table: Table
+) -> None:
+    name = _paths(options)[0].name
+    if int(usable.sum()) >= _FEWEST_ROWS:
+        return
+    without = sum(a is None for a in answers)
+    raise DataError(
+        f"{name}: {int(usable.sum())} of {len(table):,} rows have both an input and a target ('{found.target}' is "
+        f"empty in {without:,}); at least {_FEWEST_ROWS} are needed to train and to measure.",
+        hint="bring more rows, or check that the right columns were chosen (--target, --input).",
+    )
+
+
+def _require_classes(
+    options: IngestOptions, target: str, answers: Sequence[str | None], splits: NDArray[np.str_]
+) -> None:
+    train = Counter(a for a, s in zip(answers, splits, strict=True) if s == "train")
+    if len(train) >= 2:
+        return
+    name = _paths(options)[0].name
+    raise DataError(
+        f"{name}: the training rows have {len(train)} class in '{target}' ({', '.join(map(str, train)) or 'none'}).",
+        hint="bring rows of a second class, or choose another column with --target.",
+    )
+
+
+def _groups(table: Table, options: IngestOptions, duplicates: Groups) -> NDArray[np.int64]:
+    """(n,) which rows must stay together: near duplicates, and equal values of the group column."""
+    if options.group is None:
+        return duplicates.near
+    number: dict[str, int] = {}
+    values = [(value or "").strip() for value in table.values(options.group)]
+    named = np.array([number.setdefault(value, len(number)) if value else -1 for value in values], dtype=np.int64)
+    return join_groups(duplicates.near, named)
+
+
+def _times(table: Table, options: IngestOptions, usable: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    if options.time is None:
+        return None
+    at = np.flatnonzero(usable)
+    rows = table.take(at)
+    where = [f"{file}: row {row}" for file, row in zip(rows.file.to_pylist(), rows.row.to_pylist(), strict=True)]
+    times = np.zeros(len(table))
+    times[at] = times_of(rows.values(options.time), options.time, where)
+    return times
+
+
+def _split(
+    options: IngestOptions,
+    ready: NDArray[np.str_],
+    usable: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    labels: Sequence[str | None] | None,
+    times: NDArray[np.float64] | None,
+    seed: int,
+) -> NDArray[np.str_]:
+    """(n,) train, dev, test or none. Ready-made parts stay as they are; what is missing is cut from train."""
+    splits = np.where(usable, ready, "none").astype("<U5")
+    assert not isinstance(options.test_share, str)
+    assert not isinstance(options.dev_share, str)
+    has_test, has_dev = bool((splits == "test").any()), bool((splits == "dev").any())
+    shares = Shares(0.0 if has_test else options.test_share, 0.0 if has_dev else options.dev_share)
+    pool = np.flatnonzero((splits == "") | (splits == "train"))
+    if len(pool) == 0:
+        raise DataError(
+            "no rows are left to train on: all belong to the test or dev part.", hint="check the split column."
+        )
+    rng = np.random.default_rng([seed, 1])
+    names = None if labels is None else [str(labels[int(at)]) for at in pool]
+    splits[pool] = divide(groups[pool], names, shares, rng=rng, times=None if times is None else times[pool])
+    for part, share in (("test", options.test_share), ("dev", options.dev_share)):
+        if share and not (splits == part).any():
+            raise DataError(
+                f"{_paths(options)[0].name}: no rows could be set aside for {part}: the rows are too few or too alike "
+                f"({len(np.unique(groups[pool])):,} groups of different rows).",
+                hint="bring more different rows, or a ready-made test file with --test.",
+            )
+    return splits
+
+
+def _seal(path: Path, answers: Sequence[str | None], splits: NDArray[np.str_]) -> Path | None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    at = np.flatnonzero(splits == "test")
+    if len(at) == 0:
+        return None
+    table = pa.table({"id": pa.array(at, pa.int64()), "target": pa.array([answers[int(i)] for i in at], pa.string())})
+    with whole(path) as draft:
+        pq.write_table(table, draft)
+    return path
+
+
+def _table(
+    table: Table,
+    found: Detected,
+    columns: Mapping[str, Column],
+    texts: Sequence[str],
+    answers: Sequence[str | None],
+    splits: NDArray[np.str_],
+    groups: NDArray[np.int64],
+    changed: Sequence[int],
+) -> Any:
+    import pyarrow as pa
+
+    n = len(table)
+    mended = np.zeros(n, dtype=np.int64)
+    mended[list(changed)] = 1
+    sealed = splits == "test"
+    data = {
+        "id": pa.array(np.arange(n, dtype=np.int64)),
+        "text": pa.array(texts, pa.string()),
+        "target": pa.array(answers, pa.string(), mask=sealed | np.array([a is None for a in answers])),
+        "split": pa.array(splits.astype(object), pa.string()),
+        "weight": pa.array(np.ones(n, dtype=np.float32)),
+        "group": pa.array(groups.astype(np.int64)),
+        "file": table.file,
+        "row": table.row,
+        "hash": pa.array(row_hashes(table), pa.string()),
+        "changes": pa.ListArray.from_arrays(
+            pa.array(np.concatenate([[0], np.cumsum(mended)]).astype(np.int32)),
+            pa.array(["repair"] * int(mended.sum()), pa.string()),
+        ),
+    }
+    for name, values in _slices(table, found, columns, texts).items():
+        data[f"slice.{name}"] = pa.array(values, pa.string())
+    return pa.table(data)
+
+
+def _slices(
+    table: Table, found: Detected, columns: Mapping[str, Column], texts: Sequence[str]
+) -> dict[str, list[str | None]]:
+    """Short strings to score by: the text's length, and columns of few values that are neither input nor answer."""
+    lengths = np.array([len(text) for text in texts])
+    low, high = np.quantile(lengths, [1 / 3, 2 / 3])
+    names = np.array(["short", "medium", "long"])
+    slices: dict[str, list[str | None]] = {"length": names[(lengths > low).astype(int) + (lengths > high)].tolist()}
+    for name, column in columns.items():
+        if len(slices) > _MOST_SLICES:
+            break
+        leaking = "gives the answer away" in found.ignored.get(name, "")
+        if name in (found.target, found.split, *found.inputs) or leaking:
+            continue
+        kinds = column.kind in ("category", "integer") and column.filled >= 0.9 * column.n
+        if kinds and 2 <= column.distinct <= _MOST_SLICE_VALUES:
+            slices[name] = [value.strip()[:60] if value else None for value in table.values(name)]
+    return slices
