@@ -1,0 +1,256 @@
+"""A causal language model with its tokenizer and template: what prompted and tuned systems answer with.
+
+Everything goes through `LanguageModel.logits`, which says for each token where it stands and what it may look at.
+So a prompt prefix shared by many rows is read once, rows of different lengths share a batch without seeing their
+padding, and a tree of answers hangs on one prompt, on unmodified transformers models.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from tunesmith.core.context import Limits
+from tunesmith.core.errors import ModelError
+from tunesmith.models.quiet import silent
+from tunesmith.models.template import Template
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from transformers.cache_utils import Cache
+
+    from tunesmith.models.decode import Generated
+
+# A context that no shared machine should be asked for by default; longer prompts are cut in the middle, counted.
+_LONGEST = 1 << 17
+
+
+@dataclass(eq=False)
+class LanguageModel:
+    """model: a transformers causal LM, or a PeftModel around one. folder: where the base was read from."""
+
+    model: torch.nn.Module
+    template: Template
+    folder: Path
+
+    @classmethod
+    def load(cls, folder: Path, limits: Limits, *, adapter: Path | None = None) -> LanguageModel:
+        """Read a transformers folder (safetensors only) and, if given, an adapter in PEFT's layout.
+
+        limits.dtype is the dtype of the base; adapters are float32. An adapter folder that holds a tokenizer
+        brings its own template. Raises ModelError if something is missing, damaged, or of an unknown family.
+        """
+        from safetensors import SafetensorError
+        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+        words = adapter if adapter is not None and (adapter / "tokenizer_config.json").exists() else folder
+        try:
+            with silent():
+                config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+                tokenizer = AutoTokenizer.from_pretrained(words, local_files_only=True, trust_remote_code=False)
+                model = AutoModelForCausalLM.from_pretrained(
+                    folder,
+                    config=config,
+                    dtype=getattr(torch, limits.dtype),
+                    attn_implementation=_attention(config),
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    use_safetensors=True,
+                )
+                if adapter is not None:
+                    from peft import PeftModel
+
+                    model = PeftModel.from_pretrained(model, str(adapter))
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            what = folder.name if adapter is None else f"{folder.name} with adapter {adapter.name}"
+            raise ModelError(
+                f"the language model {what} cannot be read: {error}",
+                hint="delete it from the cache (tunesmith cache) and repeat, or name another base model.",
+            ) from error
+        model.to(limits.device)
+        model.eval()
+        model.requires_grad_(False)
+        return cls(model, Template.of(tokenizer), folder)
+
+    @property
+    def context(self) -> int:
+        """Tokens that the model can attend to."""
+        return int(getattr(_text_config(self.model), "max_position_embeddings", _LONGEST))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def stops(self) -> tuple[int, ...]:
+        """Tokens that end an answer: the template's, the tokenizer's and the model's own."""
+        own = getattr(getattr(self.model, "generation_config", None), "eos_token_id", None)
+        own = [own] if isinstance(own, int) else list(own or [])
+        return tuple(sorted({self.template.end_id, int(self.template.tokenizer.eos_token_id), *own}))
+
+    def logits(
+        self,
+        ids: torch.Tensor,
+        *,
+        at: torch.Tensor,
+        keys_at: torch.Tensor,
+        keep: tuple[torch.Tensor, torch.Tensor],
+        cache: Cache | None = None,
+        sees: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Next-token logits (n, vocabulary) float32 after the tokens at `keep` = (rows, columns).
+
+        ids, at: (b, q) new tokens and their positions; -1 marks padding.
+        keys_at: (b, k) positions of everything in the cache and then of the new tokens; -1 marks padding.
+        sees:    (b, q, k) further bounds on who sees whom, for trees; None: everything earlier is seen.
+        """
+        allowed = (keys_at[:, None, :] >= 0) & (keys_at[:, None, :] <= at[:, :, None])  # (b, q, k)
+        if sees is not None:
+            allowed &= sees
+        allowed |= (at < 0)[:, :, None]  # padding may look anywhere: attention to nothing is not a number
+        with torch.inference_mode(), computing(self.model), head_at(self.model, keep):
+            out = self.model(
+                input_ids=ids,
+                attention_mask=_masks(self.model, allowed, at, keys_at),
+                position_ids=at.clamp(min=0),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            ).logits
+        return out[0].float()  # type: ignore[no-any-return]
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, prefix: Sequence[int] = (), rows: int = 16
+    ) -> list[Generated]:
+        """Greedy answers; see decode.generate."""
+        from tunesmith.models import decode
+
+        return decode.generate(self, prompts, max_new_tokens=max_new_tokens, prefix=prefix, rows=rows)
+
+    def label_log_probs(
+        self,
+        prompts: Sequence[Sequence[int]],
+        labels: Sequence[Sequence[int]],
+        *,
+        prefix: Sequence[int] = (),
+        exact: bool = True,
+    ) -> NDArray[np.float64]:
+        """(n, k) log P(label | prompt); see decode.label_log_probs."""
+        from tunesmith.models import decode
+
+        return decode.label_log_probs(self, prompts, labels, prefix=prefix, exact=exact)
+
+
+@contextmanager
+def computing(model: torch.nn.Module) -> Iterator[None]:
+    """The arithmetic of a frozen base in bfloat16 with float32 adapters; does nothing for a float32 base."""
+    with ExitStack() as stack:
+        base = _output_head(model).weight
+        if base.dtype == torch.bfloat16:
+            stack.enter_context(torch.autocast(base.device.type, dtype=torch.bfloat16))
+            if hasattr(model, "peft_config"):
+                from peft.helpers import disable_input_dtype_casting
+
+                stack.enter_context(disable_input_dtype_casting(model))
+        yield
+
+
+@contextmanager
+def head_at(model: torch.nn.Module, keep: tuple[torch.Tensor, torch.Tensor]) -> Iterator[None]:
+    """Inside the block the model's output head sees only positions (rows, columns): logits are (1, n, vocabulary).
+
+    The head is a quarter of a small model's arithmetic, and most positions are asked nothing. A hook leaves
+    what the family does after the head (soft-capping, scaling) to the family.
+    """
+    handle = _output_head(model).register_forward_pre_hook(lambda _, args: (args[0][keep][None], *args[1:]))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def recomputing(model: torch.nn.Module, wanted: bool) -> Iterator[None]:
+    """Where wanted, forward passes in the block keep one activation per layer and backward recomputes the rest.
+
+    The same gradients for a third more arithmetic and a tenth of the memory.
+    """
+    if not (wanted and torch.is_grad_enabled()):
+        yield
+        return
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        model.gradient_checkpointing_disable()  # type: ignore[operator]
+
+
+def release_memory() -> None:
+    """Hand memory that was freed back to the system.
+
+    glibc keeps what activations of changing shapes leave behind: 0.9 GB after a few steps of a 135M model,
+    flat from then on, but in the way of whatever is loaded next.
+    """
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # absent where the C library is not glibc
+        if trim is not None:
+            trim(0)
+
+
+def _output_head(model: torch.nn.Module) -> Any:
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    if head is None:
+        raise ModelError("this base model has no output head: it is not a causal language model.")
+    return head
+
+
+def _text_config(model: torch.nn.Module) -> Any:
+    return model.config.get_text_config()  # type: ignore[union-attr, operator]
+
+
+def _attention(config: Any) -> str:
+    """The attention implementation that is right for the family. Raises ModelError for what we cannot serve."""
+    text = config.get_text_config()
+    kinds = set(getattr(text, "layer_types", None) or ())
+    unknown = kinds - {"full_attention", "sliding_attention"}
+    if unknown:
+        raise ModelError(
+            f"base models with layers of the kind {', '.join(sorted(unknown))} are not supported.",
+            hint="choose one whose layers all attend (Llama, Qwen, Mistral, Gemma, Phi, SmolLM).",
+        )
+    # Soft-capped attention scores exist in the explicit form only.
+    return "eager" if getattr(text, "attn_logit_softcapping", None) else "sdpa"
+
+
+def _masks(model: torch.nn.Module, allowed: torch.Tensor, at: torch.Tensor, keys_at: torch.Tensor) -> Any:
+    """(b, 1, q, k) masks in the shape that the family takes: one, or one per kind of layer."""
+    text = _text_config(model)
+    window = getattr(text, "sliding_window", None)
+    if not getattr(text, "use_sliding_window", True):
+        window = None
+    full = _mask(model, allowed)
+    if not window:
+        return full
+    # Counted in positions, not in cache slots: padding takes slots and no room in the window.
+    near = (at[:, :, None] - keys_at[:, None, :] < window) | (at < 0)[:, :, None]
+    sliding = _mask(model, allowed & near)
+    kinds = set(getattr(text, "layer_types", None) or ("sliding_attention",))
+    if kinds == {"sliding_attention"} and not getattr(text, "layer_types", None):
+        return sliding
+    return {kind: sliding if kind == "sliding_attention" else full for kind in kinds}
+
+
+def _mask(model: torch.nn.Module, allowed: torch.Tensor) -> torch.Tensor:
+    if getattr(model.config, "_attn_implementation", "sdpa") != "eager":
+        return allowed[:, None]
+    dtype = _output_head(model).weight.dtype
+    return torch.zeros_like(allowed, dtype=dtype).masked_fill(~allowed, torch.finfo(dtype).min)[:, None]

@@ -1,0 +1,201 @@
+"""Turns a wall-time budget into what each rung may do, before any of it is done.
+
+Knows nothing of clocks: it is given what is left and how fast this machine is, so that equal inputs
+give an equal plan. The plan is written to plan.yaml and obeyed, on resume too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, cast
+
+from tunesmith.training.systems import RungPlan, System
+from tunesmith.training.systems import system as systems
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How fast this machine is on these texts, measured once. Zero: not measured (no such base model).
+
+    encoder_texts_per_s, lm_tokens_per_s: of forward passes of the frozen models.
+    tokens_per_text: of a text alone. tokens_per_prompt: of a text with instruction and answer, as trained.
+    """
+
+    encoder_texts_per_s: float = 0.0
+    lm_tokens_per_s: float = 0.0
+    tokens_per_text: float = 0.0
+    tokens_per_prompt: float = 0.0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is to do. rows_per_label: of the median label; n_labels is 0 for text tasks."""
+
+    n_train: int
+    n_dev: int
+    n_test: int
+    n_labels: int
+    rows_per_label: float
+    output: str
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What one rung is expected to take, in seconds of wall time: fitting, and answering dev and test."""
+
+    name: str
+    fit_s: float
+    predict_s: float
+    whole_s: float  # what it would take without a budget
+
+
+class Forecasts(Protocol):
+    """A System that can say how long it will take."""
+
+    def seconds(
+        self,
+        *,
+        n_train: int,
+        n_predict: int,
+        n_labels: int,
+        encoder_texts_per_s: float,
+        lm_tokens_per_s: float,
+        tokens_per_text: float,
+        steps: int | None,
+    ) -> tuple[float, float]:
+        """(fit, predict) seconds. steps None: as many as the System would take by itself."""
+        ...  # fmt: skip
+
+
+# How the costly rungs share what the cheap ones leave.
+_LABEL_SHARES = {"encoder": 0.34, "contrastive": 0.30, "lm": 0.24, "few_shot": 0.09, "zero_shot": 0.08}
+_TEXT_SHARES = {"lm": 0.80, "few_shot": 0.08, "zero_shot": 0.07}
+# Of the whole budget, for scoring, refitting and the report, and because forecasts miss by some tenths.
+_KEEP_BACK = 0.20
+_LEAST_SCORED = {"label": 30, "text": 16}  # rows below which a score says nothing
+_MOST_SCORED = {"label": 1000, "text": 200}  # rows above which an LM rung's score is sharp enough
+# Contrastive tuning pays where labels are few; above this it was never best and costs most.
+_FEW_ROWS_PER_LABEL = 64.0
+_LEAST_STEPS = 8
+
+
+def plan_rungs(
+    names: Sequence[str], size: Size, probe: Probe, *, budget_s: float, left_s: float
+) -> tuple[list[RungPlan], list[Forecast]]:
+    """What each rung may do within `left_s` of a budget of `budget_s` seconds, cheap rungs first.
+
+    Cheap rungs (those that can be cross-fitted) always run on all rows. A rung that by itself would need
+    more than a quarter of the budget must prove itself at a pause, or is not run.
+    """
+    plans: dict[str, RungPlan] = {}
+    forecasts: dict[str, Forecast] = {}
+    left = left_s - _KEEP_BACK * budget_s
+    for name in names:
+        if is_cheap(name):
+            fit, answer = _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
+            plans[name] = RungPlan(name, why="cheap: always on all rows")
+            forecasts[name] = Forecast(name, fit, answer, fit + answer)
+            left -= fit + answer
+    shares = _LABEL_SHARES if size.output == "label" else _TEXT_SHARES
+    costly = [name for name in names if not is_cheap(name)]
+    few = size.rows_per_label <= _FEW_ROWS_PER_LABEL
+    if "contrastive" in costly and size.output == "label" and not few:
+        plans["contrastive"] = RungPlan(
+            "contrastive", run=False,
+            why=f"made for few rows: here the median label has {size.rows_per_label:.0f}",
+        )  # fmt: skip
+        forecasts["contrastive"] = Forecast("contrastive", 0.0, 0.0, 0.0)
+        costly.remove("contrastive")
+    # Water-filling: the shortest first, so that what it leaves of its share goes to the longer ones.
+    whole = {name: sum(_seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)) for name in costly}
+    left = max(0.0, left)
+    waiting = sorted(costly, key=lambda name: (whole[name], name))
+    while waiting:
+        name = waiting.pop(0)
+        mine = shares.get(name, 0.1)
+        share = left * mine / (mine + sum(shares.get(other, 0.1) for other in waiting))
+        plans[name], forecasts[name] = _costly(name, size, probe, share=share, budget_s=budget_s)
+        left -= forecasts[name].fit_s + forecasts[name].predict_s
+    return [plans[name] for name in names], [forecasts[name] for name in names]
+
+
+def is_cheap(name: str) -> bool:
+    """Whether the rung is cheap enough to be cross-fitted, and so always runs on all rows."""
+    return hasattr(systems.get(name), "cross_fit") or systems.get(name).needs == "nothing"
+
+
+def _costly(name: str, size: Size, probe: Probe, *, share: float, budget_s: float) -> tuple[RungPlan, Forecast]:
+    rung: System = systems.get(name)
+    fit_all, answer_all = _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
+    whole_s = fit_all + answer_all
+    not_run = Forecast(name, 0.0, 0.0, whole_s)
+    fit_none, load_s = _seconds(name, size, probe, size.n_train, 0, 0)
+    per_answer = (_seconds(name, size, probe, size.n_train, 100, 0)[1] - load_s) / 100
+    tuned = rung.kind == "tuned"
+    if whole_s <= min(share, budget_s / 4):
+        return RungPlan(name, why=f"fits: about {_told(whole_s)}"), Forecast(name, fit_all, answer_all, whole_s)
+
+    # How many rows of dev and test it may answer: a third of the share for what also trains, else all of it.
+    for_answers = (share / 3 if tuned else share - fit_none) - load_s
+    scored = int(min(max(0.0, for_answers) / max(per_answer, 1e-9), size.n_dev + size.n_test))
+    dev_rows = min(size.n_dev, max(scored // 3, min(scored // 2, size.n_dev)), _MOST_SCORED[size.output])
+    test_rows = min(size.n_test, scored - dev_rows, _MOST_SCORED[size.output])
+    least = _LEAST_SCORED[size.output]
+    if dev_rows < min(least, size.n_dev) or test_rows < min(least, size.n_test):
+        return RungPlan(name, run=False, why=f"needs about {_told(whole_s)}"), not_run
+    answer_s = load_s + per_answer * (dev_rows + test_rows)
+    if not tuned:
+        why = f"scored on {dev_rows} dev and {test_rows} test rows: all would need about {_told(whole_s)}"
+        return RungPlan(name, dev_rows=dev_rows, test_rows=test_rows, why=why), Forecast(
+            name, fit_none, answer_s, whole_s
+        )
+
+    per_step = (_seconds(name, size, probe, size.n_train, 1, 100)[0] - fit_none) / 100
+    steps_all = max(1, round((fit_all - fit_none) / max(per_step, 1e-9)))
+    steps = min(steps_all, int((share - answer_s - fit_none) / max(per_step, 1e-9)))
+    if steps < _LEAST_STEPS:
+        return RungPlan(name, run=False, why=f"needs about {_told(whole_s)}"), not_run
+    quarter = int((budget_s / 4 - fit_none) / max(per_step, 1e-9))
+    pause = quarter if _LEAST_STEPS <= quarter < steps else None
+    fit_s = fit_none + per_step * steps
+    why = f"{steps} of {steps_all} steps: all would need about {_told(whole_s)}"
+    if pause is not None:
+        why += f"; goes on past step {pause} only if promising"
+    subset = dev_rows < size.n_dev or test_rows < size.n_test
+    return RungPlan(
+        name,
+        steps=steps if steps < steps_all else None,
+        pause_steps=pause,
+        dev_rows=dev_rows if dev_rows < size.n_dev else None,
+        test_rows=test_rows if subset and test_rows < size.n_test else None,
+        why=why,
+    ), Forecast(name, fit_s, answer_s, whole_s)
+
+
+def _seconds(
+    name: str, size: Size, probe: Probe, n_train: int, n_predict: int, steps: int | None
+) -> tuple[float, float]:
+    """(fit, predict) seconds. What a language model trains on repeats the instruction; answering reads it once."""
+    rung = systems.get(name)
+
+    def ask(tokens: float) -> tuple[float, float]:
+        return cast(Forecasts, rung).seconds(
+            n_train=n_train,
+            n_predict=n_predict,
+            n_labels=size.n_labels,
+            encoder_texts_per_s=probe.encoder_texts_per_s,
+            lm_tokens_per_s=probe.lm_tokens_per_s,
+            tokens_per_text=tokens,
+            steps=steps,
+        )
+
+    fit, answer = ask(probe.tokens_per_text)
+    return (ask(probe.tokens_per_prompt)[0] if rung.needs == "lm" else fit), answer
+
+
+def _told(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

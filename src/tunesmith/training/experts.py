@@ -1,0 +1,179 @@
+"""The two kinds of opinion that cheap rungs are made of: counts of n-grams, and vectors of a frozen encoder.
+
+Each fits with given settings, gives log-probabilities, and is a few arrays on disk. A rung is one of them, or
+several with weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.core.dataset import Rows
+from tunesmith.training.calibrate import log_softmax
+from tunesmith.training.choice import Settings
+from tunesmith.training.folds import label_codes, rest_of
+from tunesmith.training.heads import MOST_CENTRES, KernelHead, fit_kernel
+from tunesmith.training.linear import LinearHead, fit_logistic, fit_margins
+from tunesmith.training.ngrams import Vocabulary, learn_vocabulary
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tunesmith.training.systems import Job
+
+COUNT_GRID: tuple[Settings, ...] = tuple({"C": C} for C in (0.1, 0.3, 1.0, 3.0))
+LINEAR_GRID: tuple[Settings, ...] = tuple({"head": "linear", "C": C} for C in (1.0, 5.0, 20.0))
+KERNEL_GRID: tuple[Settings, ...] = tuple({"head": "kernel", "ridge": ridge} for ridge in (0.1, 0.3, 1.0))
+
+FOLDS = 3  # for choosing settings
+CHOOSE_ON = 5000  # rows; the best settings move little with more, the time in proportion
+
+
+@dataclass(frozen=True)
+class CountExpert:
+    """Counts of word and character n-grams under a linear head of the margin kind."""
+
+    vocabulary: Vocabulary
+    head: LinearHead
+    temperature: float
+
+    def log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """(n, k), normalised."""
+        return log_softmax(self.head.logits(self.vocabulary.rows(texts)) / self.temperature)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What to save, by name."""
+        return {**self.vocabulary.arrays(), **self.head.arrays(), "temperature": np.array([self.temperature])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> CountExpert:
+        """The expert that `arrays` describes."""
+        return cls(Vocabulary.from_arrays(arrays), LinearHead.from_arrays(arrays), float(arrays["temperature"][0]))
+
+
+@dataclass(frozen=True)
+class VectorExpert:
+    """Unit vectors of a frozen encoder under a linear (logistic) or a kernel head."""
+
+    head: LinearHead | KernelHead
+    temperature: float
+
+    def log_probabilities(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(n, k), normalised."""
+        return log_softmax(self.head.logits(vectors) / self.temperature)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What to save, by name."""
+        return {**self.head.arrays(), "temperature": np.array([self.temperature])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> VectorExpert:
+        """The expert that `arrays` describes."""
+        head: LinearHead | KernelHead
+        head = KernelHead.from_arrays(arrays) if "centres" in arrays else LinearHead.from_arrays(arrays)
+        return cls(head, float(arrays["temperature"][0]))
+
+
+def fit_counts(rows: Rows, settings: Settings, job: Job, *, seed: int) -> CountExpert:
+    """settings: C, temperature."""
+    vocabulary = learn_vocabulary(rows.texts)
+    head = fit_margins(
+        vocabulary.rows(rows.texts), label_codes(rows.targets, job.labels), rows.weights,
+        n_labels=len(job.labels), C=float(settings["C"]), seed=seed,
+    )  # fmt: skip
+    return CountExpert(vocabulary, head, float(settings["temperature"]))
+
+
+def fit_vectors(vectors: NDArray[np.float32], rows: Rows, settings: Settings, job: Job, *, seed: int) -> VectorExpert:
+    """settings: head ("linear" or "kernel"), C or ridge, temperature. vectors: (n, d) of the rows."""
+    codes = label_codes(rows.targets, job.labels)
+    head = _vector_head(vectors, codes, rows.weights, settings, n_labels=len(job.labels), seed=seed)
+    return VectorExpert(head, float(settings["temperature"]))
+
+
+def count_logits(
+    rows: Rows, codes: NDArray[np.int64], folds: Sequence[Sequence[int]], *, n_labels: int, seed: int
+) -> Callable[[Settings], NDArray[np.float64]]:
+    """A function from settings to (n, k) out-of-fold logits; features are made once, here."""
+    parts = []
+    for held_out in folds:
+        rest = rest_of(held_out, len(rows))
+        vocabulary = learn_vocabulary([rows.texts[i] for i in rest])
+        seen, unseen = ([rows.texts[i] for i in at] for at in (rest, held_out))
+        parts.append((held_out, rest, vocabulary.rows(seen), vocabulary.rows(unseen)))
+
+    def logits(settings: Settings) -> NDArray[np.float64]:
+        found = np.zeros((len(rows), n_labels))
+        for held_out, rest, x, held_x in parts:
+            head = fit_margins(x, codes[rest], rows.weights[rest], n_labels=n_labels, C=float(settings["C"]), seed=seed)
+            found[held_out] = head.logits(held_x)
+        return found
+
+    return logits
+
+
+def vector_logits(
+    vectors: NDArray[np.float32],
+    rows: Rows,
+    codes: NDArray[np.int64],
+    folds: Sequence[Sequence[int]],
+    *,
+    n_labels: int,
+    seed: int,
+) -> Callable[[Settings], NDArray[np.float64]]:
+    """The same for vectors (n, d)."""
+
+    def logits(settings: Settings) -> NDArray[np.float64]:
+        found = np.zeros((len(rows), n_labels))
+        for held_out in folds:
+            rest = rest_of(held_out, len(rows))
+            head = _vector_head(vectors[rest], codes[rest], rows.weights[rest], settings, n_labels=n_labels, seed=seed)
+            found[held_out] = head.logits(vectors[held_out])
+        return found
+
+    return logits
+
+
+def _vector_head(
+    vectors: NDArray[np.float32],
+    codes: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    settings: Settings,
+    *,
+    n_labels: int,
+    seed: int,
+) -> LinearHead | KernelHead:
+    if settings["head"] == "kernel":
+        return fit_kernel(vectors, codes, weights, n_labels=n_labels, ridge=float(settings["ridge"]), seed=seed)
+    return fit_logistic(vectors, codes, weights, n_labels=n_labels, C=float(settings["C"]))
+
+
+# Measured on one 2.3 GHz server core (benchmarks/rungs). Counting: CPU seconds per token for features, and per token
+# and label for a fit (one label against the rest; two labels are one problem). Vectors: per row and label of a
+# logistic fit, and per cubed row of a kernel's factorisation.
+_FEATURES_S = 1.1e-5
+_COUNT_FIT_S = 1.7e-7
+_LOGISTIC_S = 4.5e-6
+_KERNEL_S = 7e-12
+
+
+def count_seconds(n_train: int, n_predict: int, n_labels: int, tokens_per_text: float) -> tuple[float, float]:
+    """Forecast (fit, predict) CPU seconds of choosing, fitting and asking a CountExpert."""
+    tokens = max(tokens_per_text, 4.0)
+    chosen_on = min(n_train, CHOOSE_ON)
+    features = _FEATURES_S * tokens * (2 * n_train + 2 * FOLDS * chosen_on)
+    problems = n_labels if n_labels > 2 else 1
+    fits = _COUNT_FIT_S * tokens * problems * (len(COUNT_GRID) * (FOLDS - 1) * chosen_on + n_train)
+    return 0.5 + features + fits, 0.1 + _FEATURES_S * tokens * n_predict
+
+
+def vector_seconds(n_train: int, n_labels: int) -> float:
+    """Forecast CPU seconds of choosing and fitting a VectorExpert whose vectors are known."""
+    chosen_on = min(n_train, CHOOSE_ON) * (FOLDS - 1) / FOLDS
+    linear = _LOGISTIC_S * n_labels * (len(LINEAR_GRID) * FOLDS * chosen_on + n_train)
+    kernel = _KERNEL_S * (len(KERNEL_GRID) * FOLDS * chosen_on**3 + min(n_train, MOST_CENTRES) ** 2 * n_train)
+    return 0.5 + linear + kernel

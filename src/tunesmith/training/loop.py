@@ -1,0 +1,355 @@
+"""The training loop. It knows neither data nor model family: batches and loss are arguments.
+
+    result = train(model, batches, loss, recipe=Recipe(steps=200, rate=1e-3), folder=workdir, emit=emit)
+
+* `batches(step)` gives the micro-batches of one optimizer step and depends on nothing but the step (and the seed it
+  was built with), so a resumed run needs no iterator state.
+* `loss(model, micro_batch)` gives (sum, weight). The step's gradient is that of all sums over all weights, so how a
+  batch is cut into micro-batches changes its memory and not its step.
+* Random numbers inside a step (dropout) are seeded by (seed, step): there is no generator state to save either.
+
+What is trained is whatever has `requires_grad`, and it must be float32; frozen weights may be of any dtype.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+
+from tunesmith.core.errors import ModelError
+from tunesmith.core.events import Emit, progress
+from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json, write_text
+from tunesmith.training import checkpoint
+
+B = TypeVar("B")
+Batches = Callable[[int], Sequence[B]]
+Loss = Callable[[torch.nn.Module, B], tuple[torch.Tensor, float]]
+
+# Points of a loss curve: enough to draw, few enough to read.
+_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast to train.
+
+    steps: optimizer steps, numbered 0 … steps-1. rate: highest learning rate; LoRA likes 1e-4 … 2e-3.
+    warmup: share of the steps in which the rate climbs to `rate`. schedule: what it does afterwards.
+    clip: largest gradient norm; None leaves it alone.
+    evaluate_every: steps between dev scores; None: only after the last step.
+    patience: dev scores in a row without a gain that end the training; None: never.
+    pause_step: after this many steps, ask `promising` whether to go on.
+    stop_step: end after this many steps with the rates of the whole schedule (refitting at a best step).
+    """
+
+    steps: int
+    rate: float
+    warmup: float = 0.06
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    weight_decay: float = 0.0
+    clip: float | None = 1.0
+    evaluate_every: int | None = None
+    patience: int | None = None
+    pause_step: int | None = None
+    stop_step: int | None = None
+
+    @property
+    def last_step(self) -> int:
+        """Steps that will be done if nothing ends the training early."""
+        return self.steps if self.stop_step is None else min(self.steps, self.stop_step)
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step; never 0, so that every step counts."""
+        climb = round(self.warmup * self.steps)
+        if step < climb:
+            return self.rate * (step + 1) / (climb + 1)
+        left = (self.steps - step) / max(1, self.steps - climb)  # 1 … 1/(steps-climb)
+        if self.schedule == "linear":
+            return self.rate * left
+        if self.schedule == "cosine":
+            return self.rate * 0.5 * (1.0 - math.cos(math.pi * left))
+        return self.rate
+
+
+@dataclass(frozen=True)
+class LoopResult:
+    """What the training did; the model holds the weights of `best_step`.
+
+    best_step: optimizer steps behind the weights kept. best_score: their dev score, None if there was none.
+    curve:     [{"step", "loss", "dev"}], loss is the mean since the entry before.
+    stopped:   "all steps", "no gain on dev", "not promising".
+    """
+
+    steps_done: int
+    best_step: int
+    best_score: float | None
+    curve: tuple[dict[str, float | None], ...]
+    stopped: str
+
+
+@dataclass
+class _State:
+    """What a checkpoint holds besides tensors."""
+
+    step: int = 0  # optimizer steps done
+    window_sum: float = 0.0
+    window_weight: float = 0.0
+    best_step: int = 0
+    best_score: float | None = None
+    without_gain: int = 0
+    stopped: str | None = None
+    curve: list[dict[str, float | None]] = field(default_factory=list)
+
+
+def train(
+    model: torch.nn.Module,
+    batches: Batches[B],
+    loss: Loss[B],
+    *,
+    recipe: Recipe,
+    folder: Path,
+    emit: Emit,
+    score: Callable[[], float] | None = None,
+    promising: Callable[[float], bool] | None = None,
+    seed: int = 0,
+    checkpoint_every_s: float = 30.0,
+) -> LoopResult:
+    """Train what requires a gradient; leave the best weights (by dev score, else the last) in the model.
+
+    folder:    gets steps.jsonl and checkpoints/; a loop that finds its own checkpoint there goes on from it and ends
+               in the same bytes as one that was never stopped.
+    score:     dev score, greater is better; called with the model in eval mode and without gradients.
+    promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
+    checkpoint_every_s: at most so much work is lost; changes no result. 0 writes after every step.
+    Raises ModelError when the loss, a gradient or a dev score is not finite, naming step and layer.
+    """
+    weights = trainable(model)
+    optimizer = torch.optim.AdamW(list(weights.values()), lr=recipe.rate, weight_decay=recipe.weight_decay)
+    identity = _identity(weights, recipe, seed)
+    state, best = _resume(folder, weights, optimizer, identity, emit)
+    _write_curve(folder, state.curve)
+    curve_every = max(1, recipe.steps // _CURVE_POINTS)
+    saved_at = time.monotonic()
+
+    with progress(emit, "train", recipe.last_step) as tick:
+        tick(state.step)
+        while state.stopped is None:
+            step = state.step
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate_at(step)
+            total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step)
+            _scale_and_clip(weights, weight, recipe.clip, step)
+            optimizer.step()
+            state.step += 1
+            state.window_sum += total
+            state.window_weight += weight
+            last = state.step >= recipe.last_step
+            pausing = state.step == recipe.pause_step and promising is not None and not last
+
+            dev: float | None = None
+            if score is not None and (last or pausing or _due(state.step, recipe.evaluate_every)):
+                dev = _evaluate(model, score, state.step)
+                if state.best_score is None or dev > state.best_score:
+                    state.best_step, state.best_score, state.without_gain = state.step, dev, 0
+                    best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+                else:
+                    state.without_gain += 1
+            if dev is not None or last or _due(state.step, curve_every):
+                mean = state.window_sum / max(state.window_weight, 1e-12)
+                state.curve.append({"step": state.step, "loss": mean, "dev": dev})
+                state.window_sum = state.window_weight = 0.0
+                _write_curve(folder, state.curve)
+
+            if last:
+                state.stopped = "all steps"
+            elif recipe.patience is not None and state.without_gain >= recipe.patience:
+                state.stopped = "no gain on dev"
+            elif pausing and promising is not None and not _go_on(folder, state, promising, emit):
+                state.stopped = "not promising"
+            now = time.monotonic()
+            if state.stopped is not None or pausing or now - saved_at >= checkpoint_every_s:
+                _save(folder, state, weights, optimizer, best, identity)
+                saved_at = now
+            tick(1)
+
+    if best is None:
+        state.best_step = state.step
+    else:
+        with torch.no_grad():
+            for name, tensor in weights.items():
+                tensor.copy_(best[name])
+    model.eval()
+    return LoopResult(state.step, state.best_step, state.best_score, tuple(state.curve), state.stopped)
+
+
+def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters that are trained, by name. Raises ModelError if there are none or one is not float32."""
+    found = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
+    if not found:
+        raise ModelError("nothing in this model is set to be trained.", hint="apply a method (lora, …) first.")
+    for name, tensor in found.items():
+        if tensor.dtype != torch.float32:
+            raise ModelError(
+                f"the trained weight {name} is {tensor.dtype}; small updates vanish below float32.",
+                hint="keep the base in bfloat16 if you like, and what is trained in float32.",
+            )
+    return found
+
+
+def _accumulate(
+    model: torch.nn.Module,
+    weights: dict[str, torch.nn.Parameter],
+    micro_batches: Sequence[B],
+    loss: Loss[B],
+    *,
+    seed: int,
+    step: int,
+) -> tuple[float, float]:
+    """Gradients of the summed loss, left in the weights; returns (sum, weight)."""
+    model.train()
+    for tensor in weights.values():
+        tensor.grad = None
+    total = weight = 0.0
+    with torch.random.fork_rng(devices=_devices(weights)):
+        torch.manual_seed((seed * 1_000_003 + step) % 2**63)
+        for batch in micro_batches:
+            part, part_weight = loss(model, batch)
+            value = float(part.detach())
+            if not math.isfinite(value):
+                part.backward()  # type: ignore[no-untyped-call]  # only to learn which layer is to blame
+                raise _not_finite("loss", value, step, weights)
+            part.backward()  # type: ignore[no-untyped-call]
+            total += value
+            weight += part_weight
+    if weight <= 0.0:
+        raise ModelError(f"step {step} has nothing to learn from: its examples weigh {weight} in all.")
+    return total, weight
+
+
+def _scale_and_clip(weights: dict[str, torch.nn.Parameter], weight: float, clip: float | None, step: int) -> None:
+    """Turn the gradient of the sum into that of the mean, then bound its norm."""
+    gradients = [tensor.grad for tensor in weights.values() if tensor.grad is not None]
+    for gradient in gradients:
+        gradient.div_(weight)
+    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
+    if not math.isfinite(norm):
+        raise _not_finite("gradient", norm, step, weights)
+    if clip is not None and norm > clip:
+        for gradient in gradients:
+            gradient.mul_(clip / norm)
+
+
+def _not_finite(what: str, value: float, step: int, weights: dict[str, torch.nn.Parameter]) -> ModelError:
+    where = next((n for n, t in weights.items() if not bool(torch.isfinite(t).all())), None)
+    if where is not None:
+        blame = f"the weight {where} is not finite"
+    else:
+        where = next(
+            (n for n, t in reversed(weights.items()) if t.grad is not None and not bool(torch.isfinite(t.grad).all())),
+            None,
+        )
+        blame = "every gradient is finite" if where is None else f"the gradient of {where} is not finite"
+    return ModelError(
+        f"training stopped at step {step}: the {what} is {value}; {blame}.",
+        hint="lower the learning rate, or train with float32 weights (dtype: float32).",
+    )
+
+
+def _evaluate(model: torch.nn.Module, score: Callable[[], float], step: int) -> float:
+    model.eval()
+    with torch.no_grad():
+        value = float(score())
+    if not math.isfinite(value):
+        raise ModelError(f"the dev score after step {step} is {value}.", hint="lower the learning rate.")
+    return value
+
+
+def _go_on(folder: Path, state: _State, promising: Callable[[float], bool], emit: Emit) -> bool:
+    """The decision at the pause: made once, written before it is acted on, obeyed on resume."""
+    path = folder / "pause.json"
+    if path.exists():
+        return bool(read_json(path)["go_on"])
+    best = state.best_score if state.best_score is not None else float("nan")
+    go_on = bool(promising(best))
+    write_json(path, {"step": state.step, "score": state.best_score, "go_on": go_on})
+    emit("train.pause", step=state.step, score=state.best_score, go_on=go_on)
+    return go_on
+
+
+def _due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
+
+
+def _devices(weights: dict[str, torch.nn.Parameter]) -> list[torch.device]:
+    return sorted({t.device for t in weights.values() if t.device.type == "cuda"}, key=str)
+
+
+def _identity(weights: dict[str, torch.nn.Parameter], recipe: Recipe, seed: int) -> str:
+    """What a checkpoint must have been made with to be continued: recipe, seed, names, shapes and starting values."""
+    start = {name: sha256_bytes(t.detach().cpu().numpy().tobytes()) for name, t in weights.items()}
+    shapes = {name: list(t.shape) for name, t in weights.items()}
+    return sha256_bytes(canonical({"recipe": asdict(recipe), "seed": seed, "start": start, "shapes": shapes}))
+
+
+def _save(
+    folder: Path,
+    state: _State,
+    weights: dict[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, torch.Tensor] | None,
+    identity: str,
+) -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in weights.items():
+        tensors[f"weight.{name}"] = tensor
+        if best is not None:
+            tensors[f"best.{name}"] = best[name]
+        for key, value in optimizer.state[tensor].items():
+            tensors[f"adam.{key}.{name}"] = value
+    checkpoint.save(folder / "checkpoints", state.step, tensors, {"identity": identity, **asdict(state)})
+
+
+def _resume(
+    folder: Path,
+    weights: dict[str, torch.nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    identity: str,
+    emit: Emit,
+) -> tuple[_State, dict[str, torch.Tensor] | None]:
+    """State, weights and optimizer as the newest sound checkpoint of this very training left them."""
+    found = checkpoint.latest(folder / "checkpoints", emit)
+    if found is None:
+        return _State(), None
+    tensors, about = found
+    if about.pop("identity") != identity:
+        emit("checkpoint.other", folder=folder.name, reason="made with other settings or data; starting anew")
+        return _State(), None
+    state = _State(**about)
+    best: dict[str, torch.Tensor] | None = {} if state.best_score is not None else None
+    with torch.no_grad():
+        for name, tensor in weights.items():
+            tensor.copy_(tensors[f"weight.{name}"])
+            if best is not None:
+                best[name] = tensors[f"best.{name}"].to(tensor.device)
+            slots: dict[str, Any] = {}
+            for key in ("step", "exp_avg", "exp_avg_sq"):
+                if f"adam.{key}.{name}" in tensors:
+                    value = tensors[f"adam.{key}.{name}"]
+                    slots[key] = value if key == "step" else value.to(tensor.device)
+            if slots:
+                optimizer.state[tensor] = slots
+    emit("train.resumed", step=state.step)
+    return state, best
+
+
+def _write_curve(folder: Path, curve: list[dict[str, float | None]]) -> None:
+    """steps.jsonl, whole each time (at most a few hundred lines): a resumed run cannot leave doubled lines."""
+    import json
+
+    write_text(folder / "steps.jsonl", "".join(json.dumps(entry) + "\n" for entry in curve))

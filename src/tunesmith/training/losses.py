@@ -1,0 +1,37 @@
+"""What a training step lowers. Each loss gives (sum, weight); the loop divides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.nn import functional
+
+from tunesmith.models.lm import computing, head_at, recomputing
+from tunesmith.training.batches import TokenBatch
+
+
+def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor, float]:
+    """Cross-entropy of the answers' tokens and of their ends, weighted by row; nothing of the prompt is learned.
+
+    Returns the sum in nats and the weight of the tokens.
+    """
+    device = next(model.parameters()).device
+    keep = (batch.keep[0].to(device), batch.keep[1].to(device))
+    with computing(model), head_at(model, keep), recomputing(model, batch.large):
+        # No mask: padding stands on the right, where causal attention never looks.
+        logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[0]
+    losses = functional.cross_entropy(logits.float(), batch.targets.to(device), reduction="none")
+    weights = batch.weights.to(device)
+    return (losses * weights).sum(), float(weights.sum())
+
+
+@torch.no_grad()
+def mean_loss(model: torch.nn.Module, batches: Sequence[TokenBatch]) -> float:
+    """The answer loss per token over several batches, without gradients, the model as it is."""
+    total = weight = 0.0
+    for batch in batches:
+        part, part_weight = answer_loss(model, batch)
+        total += float(part)
+        weight += part_weight
+    return total / max(weight, 1e-12)

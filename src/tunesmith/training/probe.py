@@ -1,0 +1,159 @@
+"""Short measurements of this machine, made once before the plan and written into it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tunesmith.core.context import Limits
+from tunesmith.core.dataset import Rows
+from tunesmith.tasks import Prompt, Task
+
+if TYPE_CHECKING:
+    import torch
+
+# Seconds to read a small base model from the cache.
+LOAD_S = 3.0
+
+# A LoRA step's commonest product, a few hundred tokens through a linear layer of a small model.
+_TOKENS, _WIDTH, _INNER = 384, 576, 1536
+# bfloat16 must win clearly: it costs digits, and both timings are noisy.
+_CLEAR_WIN = 1.2
+# Numbers that autograd keeps per trained token and layer: this many times the hidden size and the inner size
+# (measured on Llama-shaped models with LoRA on every linear: 18 hidden sizes where inner = 2.67 hidden).
+_KEPT_HIDDEN, _KEPT_INNER = 11.0, 3.5
+# In bfloat16 half of them are kept in float32 all the same (norms, residuals under autocast).
+_BFLOAT16_SHARE = 0.75
+_MEMORY_FOR_ACTIVATIONS = 640 << 20
+# Marks that a chat template writes around a turn: begin, role, end, line break.
+_TOKENS_PER_TURN = 5
+
+
+def probe_dtype(threads: int) -> tuple[Literal["bfloat16", "float32"], str]:
+    """The dtype in which this machine trains faster, with the reason. Takes about a second on `threads` threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        seconds = {}
+        for dtype in (torch.float32, torch.bfloat16):
+            x = torch.ones(_TOKENS, _WIDTH, dtype=dtype)
+            w = torch.ones(_INNER, _WIDTH, dtype=dtype)
+            seconds[dtype] = _quickest(lambda x=x, w=w: torch.nn.functional.linear(x, w))  # type: ignore[misc]
+    finally:
+        torch.set_num_threads(before)
+    gain = seconds[torch.float32] / seconds[torch.bfloat16]
+    flops = 2 * _TOKENS * _WIDTH * _INNER / 1e9
+    measured = (
+        f"a layer's product runs at {flops / seconds[torch.bfloat16]:.0f} GFLOP/s in bfloat16 and "
+        f"{flops / seconds[torch.float32]:.0f} in float32 on {threads} thread{'s' if threads > 1 else ''}"
+    )
+    if gain >= _CLEAR_WIN:
+        return "bfloat16", f"{measured}: {gain:.1f}x faster"
+    return "float32", f"{measured}: bfloat16 does not pay"
+
+
+def probe_lm(folder: Path, texts: Sequence[str], limits: Limits) -> tuple[float, float]:
+    """(tokens per second in a training step, in a forward pass) of a base model on these texts; some seconds.
+
+    texts: a handful of typical prompts with their answers. Adapters are rank-16 LoRA, as trained by default.
+    """
+    import torch
+
+    from tunesmith.models.lm import LanguageModel
+    from tunesmith.models.methods import method
+    from tunesmith.training.batches import Encoded, micro_batches
+    from tunesmith.training.losses import answer_loss, mean_loss
+
+    lm = LanguageModel.load(folder, limits)
+    tokenizer = lm.template.tokenizer
+    ids = [tuple(tokenizer.encode(text, add_special_tokens=False))[: min(lm.context, 1024)] for text in texts]
+    ids = [row for row in ids if len(row) >= 2] or [tuple([lm.template.end_id] * 32)]
+    answers = [max(1, len(row) // 8) for row in ids]
+    encoded = Encoded(
+        tuple(ids), tuple(len(r) - a for r, a in zip(ids, answers, strict=True)), (1,) * len(ids), (1.0,) * len(ids)
+    )
+    lm.model = method.get("lora").apply(lm.model, {}, seed=0)
+    batches = micro_batches(encoded, range(len(ids)), max_tokens=micro_batch_tokens(lm.model, limits))
+    tokens = sum(map(len, ids))
+
+    def step() -> None:
+        for batch in batches:
+            total, weight = answer_loss(lm.model, batch)
+            (total / weight).backward()  # type: ignore[no-untyped-call]
+
+    with torch.no_grad():
+        forward = _quickest(lambda: mean_loss(lm.model, batches), for_s=1.5)
+    return tokens / _quickest(step, for_s=3.0), tokens / forward
+
+
+def micro_batch_tokens(model: torch.nn.Module, limits: Limits) -> int:
+    """Padded tokens that a micro-batch may have, so that its activations stay below a bound.
+
+    The bound is 640 MiB, or a third of limits.max_memory_bytes.
+    """
+    config = model.config.get_text_config()  # type: ignore[union-attr, operator]
+    inner = int(getattr(config, "intermediate_size", 4 * config.hidden_size))
+    kept = int(config.num_hidden_layers) * (_KEPT_HIDDEN * int(config.hidden_size) + _KEPT_INNER * inner)
+    per_token = int(4 * kept * (_BFLOAT16_SHARE if limits.dtype == "bfloat16" else 1.0))
+    # Logits, their softmax and their gradient, for the share of tokens that are answers.
+    per_token += int(config.vocab_size) * 10 // 4
+    memory = _MEMORY_FOR_ACTIVATIONS if limits.max_memory_bytes is None else limits.max_memory_bytes // 3
+    return max(64, memory // per_token)
+
+
+def answer_tokens(tokens_per_text: float, n_labels: int, *, whole_tree: bool = False) -> float:
+    """What answering one text costs, in tokens of forward pass.
+
+    Labels: the prompt (less, as its shared prefix is read once) and the part of the label tree that is looked at,
+    all of it where `whole_tree`. Text: the prompt, and written tokens, each of which costs as much as several read.
+    """
+    if n_labels:
+        tree = 5.0 * n_labels
+        return tokens_per_text + (tree if whole_tree else min(tree, 60.0))
+    return tokens_per_text * 2.5
+
+
+def _quickest(work: Callable[[], object], *, for_s: float = 0.25) -> float:
+    """Seconds of the fastest of several calls: other programs only ever make it slower."""
+    work()
+    best, began = float("inf"), time.perf_counter()
+    while True:
+        start = time.perf_counter()
+        work()
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now - began >= for_s:
+            return best
+
+
+def probe_encoder(folder: Path, texts: Sequence[str], limits: Limits) -> float:
+    """Texts per second that the frozen encoder embeds, on these texts."""
+    from tunesmith.models.encoder import Encoder
+
+    encoder = Encoder.load(folder, limits)
+    return len(texts) / _quickest(lambda: encoder.embed(texts), for_s=1.0)
+
+
+def count_tokens(folder: Path, rows: Rows, task: Task, prompt: Prompt) -> tuple[float, float]:
+    """(tokens of a text, tokens of the whole rendered prompt with its answer), means over these rows."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+    def mean(parts: Sequence[str]) -> float:
+        encodings = tokenizer.encode_batch(list(parts), add_special_tokens=False)
+        return sum(len(encoding) for encoding in encodings) / len(rows)
+
+    turns = [turn for text in rows.texts for turn in task.render(text, prompt)]
+    marks = _TOKENS_PER_TURN * (len(turns) / len(rows) + 1)
+    whole = mean([turn["content"] for turn in turns]) + mean(rows.targets) + marks
+    return mean(rows.texts), whole
+
+
+def count_words(texts: Sequence[str]) -> float:
+    """Mean words of a text, for forecasts where there is no tokenizer."""
+    return sum(len(text.split()) for text in texts) / max(1, len(texts))

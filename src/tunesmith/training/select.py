@@ -1,0 +1,231 @@
+"""SELECT: fits every rung that the plan allows, scores it on dev, and says which one stands for what.
+
+Test rows are not looked at here, not even blind. A rung that ended is kept on disk with its score, so a
+killed select goes on with the next one.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Dataset, Rows
+from tunesmith.core.errors import ConfigError
+from tunesmith.core.files import read_json, stored_bytes, whole, write_json
+from tunesmith.core.meter import Cost
+from tunesmith.core.predictions import Predictions
+from tunesmith.models.resolve import resolve
+from tunesmith.tasks import task as tasks
+from tunesmith.training.calibrate import fit_temperature, save_temperature
+from tunesmith.training.dev_scores import Scored, challenge, interval_of, subset
+from tunesmith.training.embeddings import metered_alone
+from tunesmith.training.folds import repeated_folds
+from tunesmith.training.ladder import Ladder, Rung, prompt_of, rank, rung_from_dict, rung_to_dict
+from tunesmith.training.systems import CrossFits, Job, RungPlan
+from tunesmith.training.systems import system as systems
+from tunesmith.training.train import TrainOptions
+
+# Below this many dev rows a single split is too blunt to choose by: cheap rungs are cross-validated.
+_SHARP_DEV = 1000
+
+
+@dataclass(frozen=True)
+class SelectOptions:
+    """What *select* may choose from and how it chooses."""
+
+    rungs: tuple[RungPlan, ...] | Literal["auto"] = field(
+        default="auto", metadata={"help": "what each rung may do; 'auto' plans it from the budget"}
+    )
+    only: tuple[str, ...] | Literal["auto"] = field(
+        default="auto", metadata={"help": "names of the rungs to consider; 'auto' is all that serve the task"}
+    )
+    encoder: str = field(default="auto", metadata={"help": "encoder: a catalogue name, hub id or folder, or 'none'"})
+    lm: str = field(default="auto", metadata={"help": "language model: a catalogue name, hub id or folder, or 'none'"})
+    prefer: Literal["best", "cheap"] = field(
+        default="best", metadata={"help": "'cheap' takes the cheapest rung within one standard error of the best"}
+    )
+    worth: float = field(
+        default=0.3, metadata={"help": "points of the leading metric that a cheaper rung may be below the best"}
+    )
+    folds: int = field(default=5, metadata={"help": "folds of cross-validation"})
+    repeats: int = field(default=2, metadata={"help": "repeats of cross-validation when dev has under 1,000 rows"})
+
+
+def uses(options: object) -> list[str]:
+    """Modules of the extensions that the stage's result depends on."""
+    if not isinstance(options, SelectOptions) or options.rungs == "auto":
+        return []
+    rungs = [systems.module(plan.name) for plan in options.rungs if plan.run]
+    return rungs + [tasks.module(name) for name in tasks.names()]
+
+
+def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: Context) -> Ladder:
+    """Fit, score and rank every rung of `options.rungs` (which must be planned: no 'auto')."""
+    if options.rungs == "auto":
+        raise ConfigError("model.rungs: 'auto' must be planned first.", hint="run it through the pipeline.")
+    task = tasks.get(data.task)
+    encoder = None if options.encoder == "none" else resolve(options.encoder, "encoder")
+    lm = None if options.lm == "none" else resolve(options.lm, "lm")
+    base = Job(task, data.labels, prompt_of(data), encoder, lm, options=training.for_rungs())
+    bench = Bench(data.rows("train"), data.rows("dev"), base, options, ctx)
+    scored: dict[str, Scored] = {}
+    rungs: list[Rung] = []
+    for plan in options.rungs:
+        rung, seen = bench.run(plan, promising=_promising(scored, base))
+        rungs.append(rung)
+        if seen is not None:
+            scored[plan.name] = seen
+        ctx.emit("rung", name=plan.name, status=rung.status, dev=rung.dev, why=rung.why)
+    return choose(rungs, scored, base, options=options, folder=ctx.workdir, seed=ctx.seed)
+
+
+class Bench:
+    """Fits and scores one rung after another on the same rows."""
+
+    def __init__(self, train: Rows, dev: Rows, base: Job, options: SelectOptions, ctx: Context) -> None:
+        self.train, self.dev, self.base, self.options, self.ctx = train, dev, base, options, ctx
+        # One permutation for all rungs: smaller subsets are the heads of larger ones, so they stay paired.
+        self.order = np.random.default_rng([ctx.seed, 7]).permutation(len(train))
+        self.dev_order = np.random.default_rng([ctx.seed, 11]).permutation(len(dev))
+
+    def run(self, plan: RungPlan, *, promising: Callable[[float, Sequence[int]], bool]) -> tuple[Rung, Scored | None]:
+        """The rung and what it said of which rows; from disk if it ended before."""
+        rung = systems.get(plan.name)
+        blank = Rung(plan.name, rung.kind, rung.needs, "not run", plan.why, plan, base=self._base(rung.needs))
+        if not plan.run:
+            return blank, None
+        folder = self.ctx.workdir / "systems" / plan.name
+        done = folder / "rung.json"
+        if done.exists():
+            return rung_from_dict(read_json(done)), Scored.load(folder, self.base)
+        made, seen = self._fit(blank, plan, folder, promising=promising)
+        seen.save(folder)
+        made = replace(made, cost=made.cost.but(stored_bytes=stored_bytes(folder / "fitted")))
+        write_json(done, rung_to_dict(made))
+        shutil.rmtree(folder / "work", ignore_errors=True)  # checkpoints and caches have served
+        return made, seen
+
+    def _fit(
+        self, blank: Rung, plan: RungPlan, folder: Path, *, promising: Callable[[float, Sequence[int]], bool]
+    ) -> tuple[Rung, Scored]:
+        rung = systems.get(plan.name)
+        train = self.train.take(np.sort(self.order[: plan.train_rows])) if plan.train_rows else self.train
+        at = np.sort(self.dev_order[: plan.dev_rows]) if plan.dev_rows else np.arange(len(self.dev))
+        dev = self.dev.take(at)
+        job = replace(self.base, plan=plan, promising=lambda score: promising(score, dev.ids.tolist()))
+        ctx = replace(self.ctx, workdir=folder / "work")
+        ctx.workdir.mkdir(parents=True, exist_ok=True)
+        with metered_alone() as fitting:
+            fitted = rung.fit(train, dev, job, ctx)
+        with whole(folder / "fitted") as draft:
+            draft.mkdir()
+            fitted.save(draft)
+        with metered_alone() as answering:
+            answers = fitted.predict(dev.texts, ctx)
+        seen = Scored(plan.name, dev, answers, self.base)
+        how = "dev"
+        if len(self.dev) < _SHARP_DEV and hasattr(rung, "cross_fit") and self.base.labels:
+            seen, how = self._cross_validate(plan.name, job, ctx), "cross-validation"
+        if seen.answers.probabilities is not None and plan.name != "majority":
+            temperature = fit_temperature(seen.answers.probabilities, seen.rows.targets, self.base.labels)
+            save_temperature(temperature, folder / "fitted")
+        low, high = interval_of(seen, seed=self.ctx.seed)
+        cost = Cost(
+            train_cpu_s=round(fitting.cpu_s, 3),
+            train_wall_s=round(fitting.wall_s, 3),
+            peak_rss_bytes=max(fitting.peak_rss_bytes, answering.peak_rss_bytes),
+            predict_cpu_s_per_example=answering.cpu_s / max(1, len(dev)),
+        )
+        status = "full" if not (plan.train_rows or plan.steps or plan.test_rows or plan.dev_rows) else "subset"
+        made = replace(
+            blank, status=status, dev=seen.lead, interval=(low, high), n=len(seen.rows), how=how, cost=cost,
+            method=getattr(fitted, "method", None), curve=tuple(getattr(fitted, "curve", ())),
+            settings=dict(getattr(fitted, "settings", {})), path=f"systems/{plan.name}/fitted", train_rows=len(train),
+        )  # fmt: skip
+        return made, seen
+
+    def _cross_validate(self, name: str, job: Job, ctx: Context) -> Scored:
+        """Out-of-fold answers for train and dev rows together, averaged over the repeats."""
+        rows = self.train + self.dev
+        rung = cast(CrossFits, systems.get(name))
+        repeats = repeated_folds(rows, k=self.options.folds, repeats=self.options.repeats, seed=self.ctx.seed)
+        answers = [rung.cross_fit(rows, folds, job, ctx) for folds in repeats]
+        p = np.mean([cast(np.ndarray, a.probabilities) for a in answers], axis=0)
+        return Scored(name, rows, Predictions.from_probabilities(p, self.base.labels), self.base)
+
+    def _base(self, needs: str) -> str | None:
+        spec = {"encoder": self.base.encoder, "lm": self.base.lm}.get(needs)
+        return None if spec is None else spec.uri
+
+
+def choose(
+    rungs: Sequence[Rung], scored: dict[str, Scored], base: Job, *, options: SelectOptions, folder: Path, seed: int
+) -> Ladder:
+    """The ladder with its candidate, reference, choice and frugal alternative."""
+    by_name = {rung.name: rung for rung in rungs}
+    tuned = [scored[r.name] for r in rungs if r.ran and r.kind == "tuned"]
+    untuned = [scored[r.name] for r in rungs if r.ran and r.kind == "untuned"]
+    candidate = _pick(tuned, by_name, options, seed) if tuned else None
+    reference = _pick(untuned, by_name, options, seed)
+    choice = reference
+    if candidate is not None:
+        choice = _pick([scored[reference], scored[candidate]], by_name, options, seed)
+    frugal, price = _frugal(choice, scored, by_name)
+    why = f"{choice} is best on dev: {by_name[choice].dev:.4f} {base.task.leads}. {price}"
+    return Ladder(
+        folder, base.task.name, base.prompt, base.encoder, base.lm, rank(rungs), candidate, reference, choice, frugal,
+        why, base.task.leads,
+    )  # fmt: skip
+
+
+def _pick(seen: Sequence[Scored], by_name: dict[str, Rung], options: SelectOptions, seed: int) -> str:
+    """The best of some rungs, or a cheaper one that is as good for all that matters."""
+    best = max(seen, key=lambda s: (len(s.rows), s.lead))
+    for other in sorted(seen, key=lambda s: s.lead):
+        if other is not best and challenge(best, other, seed=seed):
+            best = other
+    for other in sorted(seen, key=lambda s: _price(by_name[s.name])):
+        if _price(by_name[other.name]) >= _price(by_name[best.name]):
+            break
+        mine, its, error = subset(best, other, seed=seed)
+        slack = options.worth / 100 if options.prefer == "best" else max(error, options.worth / 100)
+        if mine - its <= slack:
+            return other.name
+    return best.name
+
+
+def _frugal(choice: str, scored: dict[str, Scored], by_name: dict[str, Rung]) -> tuple[str, str]:
+    """The best of the rungs that cost at most a third of the choice, and its price in a sentence."""
+    limit = _price(by_name[choice]) / 3
+    cheaper = [s for s in scored.values() if _price(by_name[s.name]) <= limit and s.name != "majority"]
+    if not cheaper:
+        return choice, "No rung that is much cheaper comes near."
+    other = max(cheaper, key=lambda s: s.lead)
+    mine, its, _ = subset(scored[choice], other, seed=0)
+    times = _price(by_name[choice]) / max(_price(by_name[other.name]), 1e-9)
+    return (
+        other.name,
+        f"{other.name} gives {100 * (mine - its):.1f} points less at 1/{times:.0f} of the cost per answer.",
+    )
+
+
+def _price(rung: Rung) -> float:
+    """What an answer costs: CPU seconds, never below a tenth of a millisecond (timer noise)."""
+    return max(rung.cost.predict_cpu_s_per_example or 0.0, 1e-4)
+
+
+def _promising(scored: dict[str, Scored], base: Job) -> Callable[[float, Sequence[int]], bool]:
+    """Whether a rung that paused with a dev score should go on: not 3 points below the best so far."""
+
+    def judge(score: float, ids: Sequence[int]) -> bool:
+        others = [s.lead_on(ids) for s in scored.values()]
+        return score >= max((o for o in others if o is not None), default=0.0) - 0.03
+
+    del base
+    return judge

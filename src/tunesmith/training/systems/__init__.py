@@ -1,0 +1,110 @@
+"""The rungs of the ladder, one file each: what can be fitted to Examples and then predicts.
+
+A System of any family looks the same from outside: fit, cross_fit where it is cheap, load; its Fitted
+predicts and saves. It sees train and dev Rows, never the test targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Rows
+from tunesmith.core.predictions import Predictions
+from tunesmith.core.registry import Registry
+from tunesmith.models.spec import ModelSpec
+from tunesmith.tasks import Prompt, Task
+
+
+@dataclass(frozen=True)
+class RungPlan:
+    """What one rung may do, decided before the work (plan.yaml) and obeyed on resume. None means "all".
+
+    steps: optimizer steps for rungs that train by gradient. test_rows: of the fixed random test subset.
+    """
+
+    name: str
+    run: bool = True
+    train_rows: int | None = None
+    dev_rows: int | None = None
+    test_rows: int | None = None
+    steps: int | None = None
+    pause_steps: int | None = None  # go on beyond this step only if promising (successive halving)
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a System needs to know about the work besides the rows."""
+
+    task: Task
+    labels: tuple[str, ...]
+    prompt: Prompt
+    encoder: ModelSpec | None = None
+    lm: ModelSpec | None = None
+    plan: RungPlan = field(default_factory=lambda: RungPlan("unplanned"))
+    options: dict[str, float | int | str | bool] = field(default_factory=dict)  # the rung's own, from train: and model:
+    # Refitting: `options` hold every setting that an earlier fit chose (Fitted.settings); choose nothing anew.
+    frozen: bool = False
+    # Whether training should go on past plan.pause_steps, given the dev score so far; None: always.
+    promising: Callable[[float], bool] | None = None
+
+
+class Fitted(Protocol):
+    """What predicts, of any family."""
+
+    @property
+    def system(self) -> str:
+        """Name of the System that made it."""
+        ...
+
+    # A Fitted may also have: `settings` (hyperparameters it chose, to be given back in Job.options when
+    # refitting; "best_step" for what trains by gradient), `curve` ([{"step", "loss", "dev"}]) and `method`.
+
+    def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
+        """One answer per text, in order."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Everything needed to predict again, but for the base model (named by its uri, found in the cache)."""
+        ...
+
+
+class System(Protocol):
+    """One rung of the ladder.
+
+    kind:  "tuned" if it changes weights of a pre-trained model, else "untuned".
+    needs: which base model it stands on.
+    outputs: which Task.output values it can serve.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def kind(self) -> Literal["untuned", "tuned"]: ...
+    @property
+    def needs(self) -> Literal["nothing", "encoder", "lm"]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+
+    def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> Fitted:
+        """Fit on train; dev may steer early stopping and nothing else."""
+        ...
+
+    def load(self, folder: Path, job: Job, ctx: Context) -> Fitted:
+        """The Fitted that `save` wrote."""
+        ...
+
+
+class CrossFits(Protocol):
+    """A System that is cheap enough to be cross-fitted."""
+
+    def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
+        """Out-of-fold predictions for every row; folds: disjoint lists of held-out positions."""
+        ...
+
+
+system: Registry[System] = Registry("system", __name__)

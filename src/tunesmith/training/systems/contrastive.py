@@ -1,0 +1,136 @@
+"""The encoder tuned by likeness, for few rows: texts of one label are drawn together, others pushed apart.
+
+Every pair of rows teaches something, so a few rows per label go further than with cross-entropy alone. A kernel head
+is then fitted on the tuned vectors; on dev it is decided who else has a say.
+Source: Khosla et al. 2020, eq. 2 (supervised contrastive loss); the recipe for few rows follows Tunstall et al. 2022.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Rows
+from tunesmith.core.files import read_json, write_json
+from tunesmith.core.predictions import Predictions
+from tunesmith.training.choice import Settings
+from tunesmith.training.embeddings import encoder_spec
+from tunesmith.training.folds import label_codes
+from tunesmith.training.systems import Job, system
+from tunesmith.training.together import Together
+
+if TYPE_CHECKING:
+    from tunesmith.training.heads import KernelHead
+    from tunesmith.training.tuned_encoder import TextBatches, Tuned
+    from tunesmith.training.tuning import Objective
+
+_DEFAULT: Settings = {
+    "method": "lora", "rank": 16, "rate": 1e-3, "batch": 64, "texts": 6000, "layers": 1.0, "sharpness": 0.07,
+    "ridge": 0.3,
+}  # fmt: skip
+_EVALUATIONS = 3
+# What a trained text costs, in forward passes of the frozen encoder (measured, benchmarks/rungs).
+_FORWARDS_PER_TRAINED_TEXT = 5.0
+
+
+@dataclass(frozen=True)
+class ContrastiveFitted:
+    """A kernel head on the tuned encoder and whoever else has a say."""
+
+    system: ClassVar[str] = "contrastive"
+    together: Together
+    settings: Settings
+    curve: tuple[dict[str, float | None], ...] = ()
+
+    @property
+    def method(self) -> str:
+        """The adapter's method, and whose opinions are added to the tuned encoder's."""
+        return " + ".join([f"contrastive {self.settings['method']}", *(n for n in self.together.names if n != "tuned")])
+
+    def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
+        return self.together.predict(texts, ctx)
+
+    def save(self, folder: Path) -> None:
+        self.together.save(folder)
+        write_json(folder / "contrastive.json", {"settings": self.settings, "curve": list(self.curve)})
+
+
+@dataclass(frozen=True)
+class Contrastive:
+    """Options: method, rank, rate, batch, texts (that are read in training, repeats counted), layers, sharpness, ridge.
+
+    A step is `batch` texts: two of each of as many labels. Trains at most plan.steps, keeps the step that is best on
+    dev; with job.frozen, trains plan.steps of the first fit's schedule and takes its mixture.
+    """
+
+    name: str = "contrastive"
+    kind: Literal["untuned", "tuned"] = "tuned"
+    needs: Literal["nothing", "encoder", "lm"] = "encoder"
+    outputs: tuple[str, ...] = ("label",)
+
+    def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> ContrastiveFitted:
+        from tunesmith.training.heads import fit_kernel
+        from tunesmith.training.tuned_encoder import likeness_batches, likeness_loss
+        from tunesmith.training.tuning import Objective, chosen, recipe_for, tune
+
+        settings: Settings = {key: job.options.get(key, value) for key, value in _DEFAULT.items()}
+        codes = label_codes(train.targets, job.labels)
+
+        def objective(model: Tuned, batches: TextBatches) -> Objective:
+            model.weight.requires_grad_(False)  # the head is fitted afterwards
+            model.bias.requires_grad_(False)
+
+            def head(now: Tuned) -> KernelHead:
+                return fit_kernel(
+                    now.encoder.embed(train.texts), codes, train.weights, n_labels=len(job.labels),
+                    ridge=float(settings["ridge"]), seed=ctx.seed,
+                )  # fmt: skip
+
+            pairs = likeness_batches(batches, codes, size=int(settings["batch"]), seed=ctx.seed)
+            return Objective(pairs, likeness_loss(codes, sharpness=float(settings["sharpness"])), head)
+
+        recipe = recipe_for(
+            job, rate=float(settings["rate"]), steps=forecast_steps(len(train)), evaluations=_EVALUATIONS
+        )
+        together, result = tune(
+            train, dev, job, ctx, system=self.name, settings=settings, recipe=recipe, objective=objective
+        )
+        return ContrastiveFitted(together, chosen(settings, together, recipe, result), result.curve)
+
+    def load(self, folder: Path, job: Job, ctx: Context) -> ContrastiveFitted:
+        about = read_json(folder / "contrastive.json")
+        return ContrastiveFitted(
+            Together.load(folder, encoder_spec(job), ctx), about["settings"], tuple(about["curve"])
+        )
+
+    def seconds(
+        self,
+        *,
+        n_train: int,
+        n_predict: int,
+        n_labels: int,
+        encoder_texts_per_s: float,
+        lm_tokens_per_s: float,
+        tokens_per_text: float,
+        steps: int | None,
+    ) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds; see docs/extend/system.md."""
+        del lm_tokens_per_s, tokens_per_text
+        reading = 1.0 / max(encoder_texts_per_s, 1e-9)
+        steps = forecast_steps(n_train) if steps is None else steps
+        texts = steps * int(_DEFAULT["batch"])
+        scoring = (_EVALUATIONS + 1) * (n_train + min(1000, n_train // 8))
+        heads = 6.0 + 1e-5 * n_train * n_labels
+        return heads + reading * (_FORWARDS_PER_TRAINED_TEXT * texts + scoring), 1.0 + 1.3 * reading * n_predict
+
+
+def forecast_steps(n_rows: int) -> int:
+    """Optimizer steps of `batch` texts that the rung takes where nothing limits it: at most ten passes."""
+    texts = min(int(_DEFAULT["texts"]), 10 * n_rows)
+    return max(4, round(texts / int(_DEFAULT["batch"])))
+
+
+system("contrastive")(Contrastive())

@@ -1,0 +1,124 @@
+"""The encoder tuned for the labels: an adapter on its upper layers and a head, trained together on cross-entropy.
+
+The head starts as the one that a frozen encoder would get, so training begins where the frozen rung ends. On dev it
+is decided whether n-gram counts and a head on the frozen encoder may add their opinions; `method` says what was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Rows
+from tunesmith.core.files import read_json, write_json
+from tunesmith.core.predictions import Predictions
+from tunesmith.training.choice import Settings
+from tunesmith.training.embeddings import encoder_spec
+from tunesmith.training.folds import label_codes
+from tunesmith.training.linear import LinearHead
+from tunesmith.training.systems import Job, system
+from tunesmith.training.together import Together
+
+if TYPE_CHECKING:
+    from tunesmith.training.tuned_encoder import TextBatches, Tuned
+    from tunesmith.training.tuning import Objective
+
+_DEFAULT: Settings = {
+    "method": "lora", "rank": 16, "rate": 1e-3, "batch": 32, "epochs": 3.0, "layers": 0.5, "smoothing": 0.05,
+}  # fmt: skip
+_EVALUATIONS = 3
+# What a trained text costs, in forward passes of the frozen encoder (measured, benchmarks/rungs).
+_FORWARDS_PER_TRAINED_TEXT = 3.2
+
+
+@dataclass(frozen=True)
+class EncoderFitted:
+    """A tuned encoder's head and whoever else has a say."""
+
+    system: ClassVar[str] = "encoder"
+    together: Together
+    settings: Settings
+    curve: tuple[dict[str, float | None], ...] = ()
+
+    @property
+    def method(self) -> str:
+        """The adapter's method, and whose opinions are added to the tuned encoder's."""
+        return " + ".join([str(self.settings["method"]), *(n for n in self.together.names if n != "tuned")])
+
+    def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
+        return self.together.predict(texts, ctx)
+
+    def save(self, folder: Path) -> None:
+        self.together.save(folder)
+        write_json(folder / "encoder.json", {"settings": self.settings, "curve": list(self.curve)})
+
+
+@dataclass(frozen=True)
+class TunedEncoder:
+    """Options: method, rank, rate, epochs, batch, layers, smoothing. One step is `batch` texts (32).
+
+    Trains at most plan.steps, keeps the step that is best on dev; with job.frozen, trains plan.steps of the schedule
+    that the first fit had and takes its mixture.
+    """
+
+    name: str = "encoder"
+    kind: Literal["untuned", "tuned"] = "tuned"
+    needs: Literal["nothing", "encoder", "lm"] = "encoder"
+    outputs: tuple[str, ...] = ("label",)
+
+    def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> EncoderFitted:
+        from tunesmith.training.tuned_encoder import label_loss
+        from tunesmith.training.tuning import Objective, chosen, recipe_for, tune
+
+        settings: Settings = {key: job.options.get(key, value) for key, value in _DEFAULT.items()}
+        codes = label_codes(train.targets, job.labels)
+
+        def objective(model: Tuned, batches: TextBatches) -> Objective:
+            del model
+            loss = label_loss(codes, train.weights, smoothing=float(settings["smoothing"]))
+            return Objective(batches, loss, lambda now: LinearHead(*now.head()))
+
+        epoch = -(-len(train) // max(1, int(settings["batch"])))
+        recipe = recipe_for(
+            job, rate=float(settings["rate"]), steps=max(1, round(float(settings["epochs"]) * epoch)),
+            evaluations=_EVALUATIONS,
+        )  # fmt: skip
+        together, result = tune(
+            train, dev, job, ctx, system=self.name, settings=settings, recipe=recipe, objective=objective
+        )
+        return EncoderFitted(together, chosen(settings, together, recipe, result), result.curve)
+
+    def load(self, folder: Path, job: Job, ctx: Context) -> EncoderFitted:
+        about = read_json(folder / "encoder.json")
+        return EncoderFitted(Together.load(folder, encoder_spec(job), ctx), about["settings"], tuple(about["curve"]))
+
+    def seconds(
+        self,
+        *,
+        n_train: int,
+        n_predict: int,
+        n_labels: int,
+        encoder_texts_per_s: float,
+        lm_tokens_per_s: float,
+        tokens_per_text: float,
+        steps: int | None,
+    ) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds; see docs/extend/system.md."""
+        del lm_tokens_per_s, tokens_per_text
+        reading = 1.0 / max(encoder_texts_per_s, 1e-9)
+        steps = forecast_steps(n_train) if steps is None else steps
+        texts = steps * min(int(_DEFAULT["batch"]), max(1, n_train))
+        scoring = _EVALUATIONS * min(1000, n_train // 8)
+        heads = 6.0 + 1e-5 * n_train * n_labels
+        return heads + reading * (_FORWARDS_PER_TRAINED_TEXT * texts + scoring), 1.0 + 1.3 * reading * n_predict
+
+
+def forecast_steps(n_rows: int) -> int:
+    """Optimizer steps of `batch` texts that the rung takes where nothing limits it."""
+    return max(1, round(float(_DEFAULT["epochs"]) * -(-n_rows // int(_DEFAULT["batch"]))))
+
+
+system("encoder")(TunedEncoder())

@@ -1,0 +1,331 @@
+"""The language model tuned with a parameter-efficient method; answers labels or text."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Rows
+from tunesmith.core.errors import ModelError
+from tunesmith.core.files import read_json, write_json
+from tunesmith.core.predictions import Predictions
+from tunesmith.models.methods import method as methods
+from tunesmith.tasks import Prompt
+from tunesmith.training.systems import Job, system
+
+if TYPE_CHECKING:
+    import torch
+
+    from tunesmith.models.lm import LanguageModel
+    from tunesmith.training.batches import Encoded
+    from tunesmith.training.loop import LoopResult, Recipe
+    from tunesmith.training.prompted import Lengths, Prompted
+
+_DEV_LOSS_ROWS = 64
+_CHECKED_ROWS = 4
+_BATCH = 8
+# Steps between two dev losses cost at least this many times what the dev loss costs.
+_TRAIN_PER_EVALUATION = 10
+_PATIENCE = 3
+# A training step is a forward pass, one more for the gradient of its inputs, and the adapters: measured 1.9 to 2.6.
+FORWARDS_PER_TRAINED_TOKEN = 2.5
+
+
+@dataclass
+class LmFitted:
+    """A base named by its uri, an adapter in PEFT's layout, and how the task is worded."""
+
+    system: ClassVar[str] = "lm"
+    job: Job
+    folder: Path  # holds adapter/ and system.json
+    about: dict[str, Any]
+    _answers: Prompted | None = field(default=None, repr=False)
+
+    @property
+    def settings(self) -> dict[str, float | int | str | bool]:
+        """Hyperparameters that fitting used or chose."""
+        return dict(self.about["settings"])
+
+    @property
+    def curve(self) -> tuple[dict[str, float | None], ...]:
+        """[{"step", "loss", "dev", "dev_loss"}], losses in nats per answer token."""
+        return tuple(self.about["curve"])
+
+    @property
+    def method(self) -> str:
+        return str(self.about["settings"]["method"])
+
+    def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
+        return self.answers(ctx).predict(texts, ctx)
+
+    def answers(self, ctx: Context) -> Prompted:
+        """The loaded model with its wording; read from disk when first asked for."""
+        from tunesmith.models.lm import LanguageModel
+        from tunesmith.training.prompted import lm_folder
+
+        if self._answers is None:
+            lm = LanguageModel.load(lm_folder(self.job, ctx), ctx.limits, adapter=self.folder / "adapter")
+            self._answers = _prompted(lm, self.job, self.about)
+        return self._answers
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.folder / "adapter", folder / "adapter", dirs_exist_ok=True)
+        write_json(folder / "system.json", self.about)
+
+
+@dataclass(frozen=True)
+class Lm:
+    """LoRA (or another method) on the language model, the loss on the answers' tokens only.
+
+    Options: method, rank, rate, epochs, batch, allow_truncation. Trains at most plan.steps, keeps the step with the
+    lowest dev loss; with job.frozen, trains exactly plan.steps of the schedule that the first fit had.
+    """
+
+    name: str = "lm"
+    kind: Literal["untuned", "tuned"] = "tuned"
+    needs: Literal["nothing", "encoder", "lm"] = "lm"
+    outputs: tuple[str, ...] = ("label", "text")
+
+    def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> LmFitted:
+        from tunesmith.models.lm import LanguageModel
+        from tunesmith.training import lm_checks as checks
+        from tunesmith.training.batches import TokenBatches, encode, micro_batches
+        from tunesmith.training.loop import train as run_loop
+        from tunesmith.training.loop import trainable
+        from tunesmith.training.losses import answer_loss, mean_loss
+        from tunesmith.training.probe import micro_batch_tokens
+        from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder
+
+        base = lm_folder(job, ctx)
+        lm = LanguageModel.load(base, ctx.limits)
+        asker = asker_for(lm, job)
+        given = job.options
+        if job.frozen and "max_tokens" in given:
+            lengths = Lengths(int(given["max_tokens"]), int(given["max_new_tokens"]))
+        else:
+            lengths = lengths_of(lm.template, train.targets, lm.context)
+        encoded = encode(train, asker, max_tokens=lengths.max_tokens, room=lengths.room)
+        held_out = encode(_some(dev, _DEV_LOSS_ROWS, ctx.seed), asker, max_tokens=lengths.max_tokens, room=lengths.room)
+        ctx.emit("lm.encoded", rows=len(encoded), source_tokens_cut=encoded.source_lost,
+                 answer_tokens_cut=encoded.answer_lost, max_tokens=lengths.max_tokens)  # fmt: skip
+
+        settings = _settings(job, n_rows=len(train), parameters=_parameters(lm))
+        recipe = _recipe(job, settings, n_rows=len(train), n_dev=len(held_out))
+        at_once = micro_batch_tokens(lm.model, ctx.limits)
+        batches = TokenBatches(encoded, int(settings["batch"]), ctx.seed, at_once)
+        every = micro_batches(encoded, range(len(encoded)), max_tokens=at_once)
+        ctx.check(checks.unsupervised_rows(every, len(encoded)))
+        ctx.check(checks.lost_answer_tokens(encoded, allowed=bool(given.get("allow_truncation", False))))
+        ctx.check(checks.ends_supervised(encoded, every, lm.template.end_id))
+
+        some = micro_batches(encoded, range(min(_CHECKED_ROWS, len(encoded))), max_tokens=at_once)
+        before = mean_loss(lm.model, some)
+        ends_before = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
+        how = methods.get(str(settings["method"]))
+        lm.model = how.apply(lm.model, settings, seed=ctx.seed)
+        lm.model.eval()
+        ctx.check(checks.untrained_adapter(before, mean_loss(lm.model, some)))
+        start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
+
+        dev_batches = micro_batches(held_out, range(len(held_out)), max_tokens=at_once)
+        draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
+        result = run_loop(
+            lm.model,
+            batches,
+            answer_loss,
+            recipe=recipe,
+            folder=ctx.workdir / "loop",
+            emit=ctx.emit,
+            score=(lambda: -mean_loss(lm.model, dev_batches)) if dev_batches and not job.frozen else None,
+            promising=_promising(lm, dev, job, ctx, draft),
+            seed=ctx.seed,
+        )
+        ctx.check(checks.adapter_moved(start, trainable(lm.model)))
+        ends = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
+        ctx.check(checks.end_learned(ends, ends_before, steps=result.best_step))
+        about = _about(job, asker.prompt, lm, lengths, settings, recipe, result)
+        _save_adapter(lm, ctx.workdir / "fitted", job)
+        write_json(ctx.workdir / "fitted" / "system.json", about)
+        return self._verified(lm, encoded, LmFitted(job, ctx.workdir / "fitted", about), ctx, train)
+
+    def _verified(self, lm: LanguageModel, encoded: Encoded, fitted: LmFitted, ctx: Context, train: Rows) -> LmFitted:
+        """The Fitted, once what was saved has been read back and found equal to what was trained."""
+        from tunesmith.models.lm import release_memory
+        from tunesmith.training import lm_checks as checks
+        from tunesmith.training.prompted import asker_for
+
+        release_memory()
+        rows = range(min(_CHECKED_ROWS, len(encoded)))
+        prompts = [encoded.ids[i][: encoded.n_prompt[i]] for i in rows]
+        memory = checks.probe_logits(lm.model, prompts)
+        again = self.load(fitted.folder, fitted.job, ctx)
+        serving = again.answers(ctx)
+        ctx.check(checks.same_template(asker_for(lm, fitted.job), serving.asker, train.texts[:32]))
+        ctx.check(checks.reloaded(memory, checks.probe_logits(serving.lm.model, prompts)))
+        exact = checks.float32(serving.lm)
+        beside = checks.probe_logits(exact.model, prompts)
+        folded = methods.get(fitted.method).merge(exact.model)
+        ctx.check(checks.merged(beside, checks.probe_logits(folded, prompts)))
+        fitted._answers = _prompted(lm, fitted.job, fitted.about)
+        del again, serving, exact, folded
+        release_memory()
+        return fitted
+
+    def load(self, folder: Path, job: Job, ctx: Context) -> LmFitted:
+        about = read_json(folder / "system.json")
+        if job.lm is not None and about["base"].partition("@")[0] != job.lm.uri.partition("@")[0]:
+            raise ModelError(
+                f"this adapter was trained on {about['base']}, not on {job.lm.uri}.",
+                hint=f"set model.lm to {about['base']}.",
+            )
+        return LmFitted(job, folder, about)
+
+    def seconds(
+        self,
+        *,
+        n_train: int,
+        n_predict: int,
+        n_labels: int,
+        encoder_texts_per_s: float,
+        lm_tokens_per_s: float,
+        tokens_per_text: float,
+        steps: int | None,
+    ) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds. lm_tokens_per_s: of a forward pass; tokens_per_text: prompt and answer."""
+        del encoder_texts_per_s
+        from tunesmith.training.probe import LOAD_S, answer_tokens
+
+        speed = max(lm_tokens_per_s, 1e-9)
+        batch = min(_BATCH, max(1, n_train))
+        if steps is None:
+            steps = round(_epochs(n_train, text=n_labels == 0) * n_train / batch)
+        overhead = 1.0 + 1.0 / _TRAIN_PER_EVALUATION
+        fit = 4 * LOAD_S + overhead * steps * batch * tokens_per_text * FORWARDS_PER_TRAINED_TOKEN / speed
+        return fit, LOAD_S + n_predict * answer_tokens(tokens_per_text, n_labels) / speed
+
+
+def _settings(job: Job, *, n_rows: int, parameters: int) -> dict[str, float | int | str | bool]:
+    given = job.options
+    text = job.task.output == "text"
+    # Smaller models bear, and need, larger steps; measured on 135 M parameters, rule of thumb above.
+    rate = 1e-3 if parameters < 300e6 else 5e-4 if parameters < 1e9 else 2e-4
+    return {
+        "method": str(given.get("method", "lora")),
+        "rank": int(given.get("rank", 16)),
+        "rate": float(given.get("rate", rate)),
+        "batch": min(int(given.get("batch", _BATCH)), max(1, n_rows)),
+        "epochs": float(given.get("epochs", _epochs(n_rows, text=text))),
+    }
+
+
+def _epochs(n_rows: int, *, text: bool) -> float:
+    """Passes over the rows where nothing limits them; early stopping may need fewer."""
+    if text:
+        return 3.0 if n_rows < 3000 else 2.0
+    return 4.0 if n_rows < 1000 else 2.0 if n_rows < 5000 else 1.0
+
+
+def _recipe(job: Job, settings: dict[str, Any], *, n_rows: int, n_dev: int) -> Recipe:
+    from tunesmith.training.loop import Recipe
+
+    batch = int(settings["batch"])
+    if job.frozen and "schedule_steps" in job.options and "best_step" in job.options:
+        # The same share of the same schedule, scaled to the rows there are now.
+        stop = job.plan.steps or int(job.options["best_step"])
+        whole = round(int(job.options["schedule_steps"]) * stop / max(1, int(job.options["best_step"])))
+        return Recipe(max(stop, whole), float(settings["rate"]), stop_step=stop)
+    steps = job.plan.steps or max(1, round(float(settings["epochs"]) * n_rows / batch))
+    # A dev row costs a third of a train row: no backward pass.
+    every = max(-(-_TRAIN_PER_EVALUATION * n_dev // (3 * batch)), steps // 10, 5)
+    return Recipe(
+        steps, float(settings["rate"]), evaluate_every=every, patience=_PATIENCE, pause_step=job.plan.pause_steps
+    )
+
+
+def _promising(lm: LanguageModel, dev: Rows, job: Job, ctx: Context, draft: dict[str, Any]) -> Any:
+    """At the pause: the task's own leading score on dev decides, not the loss."""
+    if job.promising is None or job.plan.pause_steps is None or not len(dev):
+        return None
+    ask = job.promising
+
+    def judge(_: float) -> bool:
+        answers = _prompted(lm, job, draft).predict(dev.texts, ctx)
+        score = job.task.score(answers, dev.targets, dev.texts, job.labels)[job.task.leads]
+        ctx.emit("lm.pause", score=float(score), rows=len(dev))
+        return ask(float(score))
+
+    return judge
+
+
+def _prompted(lm: LanguageModel, job: Job, about: dict[str, Any]) -> Prompted:
+    from tunesmith.training.prompted import Lengths, Prompted, asker_for
+
+    lengths: Lengths = Lengths(*about["lengths"])
+    # Tuned models are sure of themselves: the labels that the bounded search leaves out have no share to speak of.
+    return Prompted(lm, asker_for(lm, job), lengths, job.labels, exact=False)
+
+
+def _about(
+    job: Job, prompt: Prompt, lm: LanguageModel, lengths: Lengths, settings: dict[str, Any], recipe: Recipe,
+    result: LoopResult,
+) -> dict[str, Any]:  # fmt: skip
+    assert job.lm is not None
+    chosen = {
+        "best_step": result.best_step,
+        "schedule_steps": recipe.steps,
+        "max_tokens": lengths.max_tokens,
+        "max_new_tokens": lengths.max_new_tokens,
+    }
+    return {
+        "version": 1,
+        "system": "lm",
+        "base": job.lm.uri,
+        "task": job.task.name,
+        "instruction": prompt.instruction,
+        "labels": list(job.labels),
+        "template": lm.template.fingerprint,
+        "lengths": [lengths.max_tokens, lengths.max_new_tokens],
+        "settings": {**settings, **chosen},
+        "stopped": result.stopped,
+        # What is compared on dev while training is the loss; "dev" is for the task's own metric.
+        "curve": [{**at, "dev": None, "dev_loss": None if at["dev"] is None else -at["dev"]} for at in result.curve],
+    }
+
+
+def _save_adapter(lm: LanguageModel, folder: Path, job: Job) -> None:
+    """PEFT's layout with the tokenizer and template beside it; the same weights give the same bytes."""
+    from tunesmith.core.files import whole
+    from tunesmith.models.quiet import silent
+
+    assert job.lm is not None
+    if folder.exists():
+        shutil.rmtree(folder)
+    with whole(folder / "adapter") as draft, silent():
+        lm.model.save_pretrained(draft, save_embedding_layers=False)  # type: ignore[operator]
+        lm.template.tokenizer.save_pretrained(draft)
+        (draft / "README.md").unlink(missing_ok=True)  # a card with blanks says nothing
+        config = read_json(draft / "adapter_config.json")
+        config["base_model_name_or_path"] = job.lm.uri  # never a path of this machine
+        config["target_modules"] = sorted(config["target_modules"])  # a set's order differs between processes
+        write_json(draft / "adapter_config.json", dict(sorted(config.items())))
+
+
+def _some(rows: Rows, n: int, seed: int) -> Rows:
+    if len(rows) <= n:
+        return rows
+    return rows.take(np.sort(np.random.default_rng([seed, 5]).choice(len(rows), n, replace=False)))
+
+
+def _parameters(lm: LanguageModel) -> int:
+    tensors: list[torch.Tensor] = list(lm.model.parameters())
+    return sum(t.numel() for t in tensors)
+
+
+system("lm")(Lm())

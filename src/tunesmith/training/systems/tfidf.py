@@ -1,0 +1,123 @@
+"""Counts words and pieces of words and weighs them: the baseline that every tuned model has to beat.
+
+Word 1–2-grams and character 2–5-grams, sublinear TF-IDF, a linear head of the margin kind (measured as strong
+as logistic regression at a third of its time) with a softmax temperature fitted out of fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Rows
+from tunesmith.core.files import read_json, write_json
+from tunesmith.core.predictions import Predictions
+from tunesmith.training.calibrate import softmax
+from tunesmith.training.choice import Settings, can_choose, choose, choose_lift, log_prior
+from tunesmith.training.experts import (
+    CHOOSE_ON,
+    COUNT_GRID,
+    FOLDS,
+    CountExpert,
+    count_logits,
+    count_seconds,
+    fit_counts,
+)
+from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
+from tunesmith.training.linear import load_arrays, save_arrays
+from tunesmith.training.systems import Job, system
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_DEFAULT: Settings = {"C": 1.0, "temperature": 0.2, "lift": 0.0}
+
+
+@dataclass(frozen=True)
+class TfidfFitted:
+    """offset: (k,) added to the log-probabilities: what rare labels are lifted by. settings: C, temperature, lift."""
+
+    system: ClassVar[str] = "tfidf"
+    labels: tuple[str, ...]
+    expert: CountExpert
+    offset: NDArray[np.float64]
+    settings: Settings
+
+    def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
+        found = softmax(self.expert.log_probabilities(texts) + self.offset)
+        return Predictions.from_probabilities(found, self.labels)
+
+    def save(self, folder: Path) -> None:
+        save_arrays(folder / "tfidf.safetensors", {**self.expert.arrays(), "offset": self.offset})
+        write_json(folder / "tfidf.json", {"labels": list(self.labels), "settings": self.settings})
+
+
+@dataclass(frozen=True)
+class Tfidf:
+    """TF-IDF with a linear head."""
+
+    name: str = "tfidf"
+    kind: Literal["untuned", "tuned"] = "untuned"
+    needs: Literal["nothing", "encoder", "lm"] = "nothing"
+    outputs: tuple[str, ...] = ("label",)
+
+    def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> TfidfFitted:
+        return _fit(train, _settings(train, job, ctx), job, ctx)
+
+    def load(self, folder: Path, job: Job, ctx: Context) -> TfidfFitted:
+        about = read_json(folder / "tfidf.json")
+        arrays = load_arrays(folder / "tfidf.safetensors")
+        return TfidfFitted(tuple(about["labels"]), CountExpert.from_arrays(arrays), arrays["offset"], about["settings"])
+
+    def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
+        settings = _settings(rows, job, ctx)
+        found = np.zeros((len(rows), len(job.labels)))
+        for held_out in folds:
+            fitted = _fit(rows.take(rest_of(held_out, len(rows))), settings, job, ctx)
+            said = fitted.predict([rows.texts[i] for i in held_out], ctx)
+            assert said.probabilities is not None
+            found[list(held_out)] = said.probabilities
+        return Predictions.from_probabilities(found, job.labels)
+
+    def seconds(
+        self,
+        *,
+        n_train: int,
+        n_predict: int,
+        n_labels: int,
+        encoder_texts_per_s: float,
+        lm_tokens_per_s: float,
+        tokens_per_text: float,
+        steps: int | None,
+    ) -> tuple[float, float]:
+        """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
+        del encoder_texts_per_s, lm_tokens_per_s, steps
+        return count_seconds(n_train, n_predict, n_labels, tokens_per_text)
+
+
+def _settings(rows: Rows, job: Job, ctx: Context) -> Settings:
+    """The settings given when refitting, else those that cross-validation on these rows prefers."""
+    if job.frozen:
+        return {key: job.options.get(key, value) for key, value in _DEFAULT.items()}
+    if not can_choose(rows):
+        return _DEFAULT
+    some = rows.take(stratified_sample(rows, most=CHOOSE_ON, seed=ctx.seed))
+    codes = label_codes(some.targets, job.labels)
+    folds = row_folds(some, k=FOLDS, seed=ctx.seed)
+    logits = count_logits(some, codes, folds, n_labels=len(job.labels), seed=ctx.seed)
+    best = choose(COUNT_GRID, logits, some, codes, job)
+    return {**best.settings, "lift": choose_lift(best.log_probabilities, some, codes, job)}
+
+
+def _fit(rows: Rows, settings: Settings, job: Job, ctx: Context) -> TfidfFitted:
+    prior = log_prior(label_codes(rows.targets, job.labels), n_labels=len(job.labels))
+    expert = fit_counts(rows, settings, job, seed=ctx.seed)
+    return TfidfFitted(job.labels, expert, -float(settings["lift"]) * prior, settings)
+
+
+system("tfidf")(Tfidf())

@@ -1,0 +1,116 @@
+"""TRAIN: refits what may ship on train + dev, with the settings that *select* chose, and calibrates it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Dataset
+from tunesmith.core.files import read_json, stored_bytes, whole, write_json
+from tunesmith.core.meter import Cost
+from tunesmith.tasks import task as tasks
+from tunesmith.training.embeddings import metered_alone
+from tunesmith.training.ladder import Ladder, Rung, Trained
+from tunesmith.training.systems import system as systems
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How rungs that train by gradient do it, and what is refitted. 'auto' leaves a value to the rung."""
+
+    method: Literal["auto", "lora"] = field(default="auto", metadata={"help": "parameter-efficient method"})
+    rate: float | Literal["auto"] = field(default="auto", metadata={"help": "peak learning rate"})
+    rank: int | Literal["auto"] = field(default="auto", metadata={"help": "rank of the adapters"})
+    epochs: float | Literal["auto"] = field(default="auto", metadata={"help": "passes over the train rows"})
+    batch: int | Literal["auto"] = field(default="auto", metadata={"help": "Examples per optimizer step"})
+    allow_truncation: bool = field(default=False, metadata={"help": "go on when answers lose tokens to the context"})
+    refit: tuple[str, ...] | Literal["auto"] = field(
+        default="auto",
+        metadata={"help": "rungs to refit on train + dev; 'auto': the ones that may ship, if time allows"},
+    )
+
+    def for_rungs(self) -> dict[str, float | int | str | bool]:
+        """The settings that are not 'auto', as rungs take them."""
+        named = {
+            "method": self.method,
+            "rate": self.rate,
+            "rank": self.rank,
+            "epochs": self.epochs,
+            "batch": self.batch,
+        }
+        given: dict[str, Any] = {key: value for key, value in named.items() if value != "auto"}
+        return {**given, "allow_truncation": self.allow_truncation}
+
+
+def uses(options: object) -> list[str]:
+    """Modules of the extensions that the stage's result depends on."""
+    del options
+    return [systems.module(name) for name in systems.names()] + [tasks.module(name) for name in tasks.names()]
+
+
+def train(data: Dataset, ladder: Ladder, options: TrainOptions, ctx: Context) -> Trained:
+    """Refit candidate and reference; a rung that is not in `options.refit` ships as *select* left it.
+
+    Settings are frozen: what cross-validation chose for cheap rungs, the best step (scaled to the larger
+    set) for rungs trained by gradient. The temperature is the one fitted on answers that the rung gave to
+    rows it had not seen.
+    """
+    rows = data.rows("train") + data.rows("dev")
+    wanted = [name for name in (ladder.reference, ladder.candidate) if name is not None]
+    refitted, costs, why = [], {}, {}
+    for name in wanted:
+        reason = _reason_against(ladder[name], options.refit)
+        if reason:
+            why[name] = reason
+            continue
+        folder = ctx.workdir / "systems" / name
+        done = ctx.workdir / f"{name}.json"
+        if not done.exists():
+            rung = ladder[name]
+            job = ladder.job(name, options={**options.for_rungs(), **rung.settings})
+            steps = _scaled_steps(rung, len(rows))
+            job = replace(job, plan=replace(rung.plan, steps=steps, pause_steps=None, train_rows=None), frozen=True)
+            work = ctx.workdir / "work" / name
+            work.mkdir(parents=True, exist_ok=True)
+            with metered_alone() as meter:
+                fitted = systems.get(name).fit(rows, rows.take([]), job, replace(ctx, workdir=work))
+            with whole(folder) as draft:
+                draft.mkdir()
+                fitted.save(draft)
+                assert rung.path is not None
+                _copy_calibration(ladder, rung, draft)
+            write_json(done, _cost(meter, rung, stored_bytes(folder)).to_dict())
+        costs[name] = Cost(**read_json(done))
+        refitted.append(name)
+    return Trained(ctx.workdir, tuple(refitted), costs, why)
+
+
+def _reason_against(rung: Rung, refit: Sequence[str] | Literal["auto"]) -> str | None:
+    if refit != "auto":
+        return None if rung.name in refit else "not refitted: the plan leaves no time for it"
+    return None if rung.kind == "untuned" else "not refitted: the plan leaves no time for it"
+
+
+def _scaled_steps(rung: Rung, n_rows: int) -> int | None:
+    """As many passes over the larger set as made the best dev score on the smaller one."""
+    best = rung.settings.get("best_step")
+    if best is None or not rung.train_rows:
+        return rung.plan.steps
+    return max(1, round(float(best) * n_rows / rung.train_rows))
+
+
+def _copy_calibration(ladder: Ladder, rung: Rung, folder: Any) -> None:
+    source = ladder.folder / str(rung.path) / "temperature.json"
+    if source.exists():
+        write_json(folder / "temperature.json", read_json(source))
+
+
+def _cost(meter: Any, rung: Rung, stored: int) -> Cost:
+    return rung.cost.but(
+        train_cpu_s=round((rung.cost.train_cpu_s or 0.0) + meter.cpu_s, 3),
+        train_wall_s=round((rung.cost.train_wall_s or 0.0) + meter.wall_s, 3),
+        peak_rss_bytes=max(rung.cost.peak_rss_bytes or 0, meter.peak_rss_bytes),
+        stored_bytes=stored,
+    )

@@ -1,0 +1,127 @@
+"""One tuned-encoder rung from rows to what predicts, with every check on the way.
+
+The rung says what is trained for (its batches and loss) and which head the tuned vectors get; the rest is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Rows
+from tunesmith.training import tuned_encoder
+from tunesmith.training.choice import Settings, leading_score
+from tunesmith.training.embeddings import embed, encoder_spec
+from tunesmith.training.folds import label_codes
+from tunesmith.training.heads import KernelHead
+from tunesmith.training.linear import LinearHead, fit_logistic
+from tunesmith.training.loop import LoopResult, Loss, Recipe
+from tunesmith.training.loop import train as run_loop
+from tunesmith.training.together import Together, fit_together
+from tunesmith.training.tuned_encoder import Batch, TextBatches, Tuned
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tunesmith.training.systems import Job
+
+Head = LinearHead | KernelHead
+
+_HEAD_GAIN = 5.0  # the head's learning rate over the adapter's
+_HEAD_C = 20.0
+_DEV_ROWS = 1000  # that are scored during training; all of them choose the mixture
+_PATIENCE = 3
+_CHECKED_TEXTS = 8
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a rung trains for.
+
+    batches: step to micro-batches. loss: see `loop`. head: the head on tuned vectors, from the model and train rows'
+    texts; called for every dev score and at the end.
+    """
+
+    batches: Callable[[int], Sequence[Batch]]
+    loss: Loss[Batch]
+    head: Callable[[Tuned], Head]
+
+
+def tune(
+    train: Rows,
+    dev: Rows,
+    job: Job,
+    ctx: Context,
+    *,
+    system: str,
+    settings: Settings,
+    recipe: Recipe,
+    objective: Callable[[Tuned, TextBatches], Objective],
+) -> tuple[Together, LoopResult]:
+    """Train an adapter from the frozen encoder and a head that fits it; leave the best step on dev, checked and saved.
+
+    settings: method, rank, layers, batch, and what else the method takes.
+    """
+    spec = encoder_spec(job)
+    codes = label_codes(train.targets, job.labels)
+    frozen_vectors = embed(train.texts, spec, ctx)
+    start = fit_logistic(frozen_vectors, codes, train.weights, n_labels=len(job.labels), C=_HEAD_C)
+    encoder = tuned_encoder.adapted_encoder(spec, settings, ctx, seed=ctx.seed)
+    some = list(train.texts[:_CHECKED_TEXTS])
+    ctx.check(tuned_encoder.check_untrained(encoder, embed(some, spec, ctx, keep=False), some, system=system))
+    model = Tuned(encoder, start.weight, start.bias, gain=_HEAD_GAIN)
+    aim = objective(model, TextBatches(encoder, train.texts, size=int(settings["batch"]), seed=ctx.seed))
+    before = tuned_encoder.start_of(model)
+    result = run_loop(
+        model,
+        aim.batches,
+        aim.loss,
+        recipe=recipe,
+        folder=ctx.workdir / "loop",
+        emit=ctx.emit,
+        score=None if job.frozen or not len(dev) else _dev_score(model, aim.head, dev, job, ctx),
+        promising=job.promising,
+        seed=ctx.seed,
+    )
+    ctx.check(tuned_encoder.check_moved(before, model, system=system))
+    adapter = ctx.workdir / "adapter"
+    tuned_encoder.save_adapter(encoder, adapter, spec)
+    merged = tuned_encoder.load_adapter(adapter, spec, ctx)
+    beside = tuned_encoder.load_adapter(adapter, spec, ctx, merge=False)
+    for check in tuned_encoder.check_reloaded(encoder, beside, merged, some, system=system):
+        ctx.check(check)
+    return fit_together(merged, adapter, aim.head(model), (train, frozen_vectors), dev, job, ctx), result
+
+
+def recipe_for(job: Job, *, rate: float, steps: int, evaluations: int) -> Recipe:
+    """`steps` (or fewer, as the plan says) with dev scores on the way; refitting, the share of the schedule kept."""
+    if job.frozen and "best_step" in job.options and "schedule_steps" in job.options:
+        best = max(1, int(job.options["best_step"]))
+        stop = job.plan.steps or best
+        return Recipe(max(stop, round(int(job.options["schedule_steps"]) * stop / best)), rate, stop_step=stop)
+    steps = job.plan.steps or steps
+    return Recipe(
+        steps, rate, evaluate_every=max(1, -(-steps // evaluations)), patience=_PATIENCE,
+        pause_step=job.plan.pause_steps,
+    )  # fmt: skip
+
+
+def chosen(settings: Settings, together: Together, recipe: Recipe, result: LoopResult) -> Settings:
+    """Everything that refitting needs to do the same again."""
+    return {**settings, **together.settings, "best_step": result.best_step, "schedule_steps": recipe.steps}
+
+
+def _dev_score(model: Tuned, head: Callable[[Tuned], Head], dev: Rows, job: Job, ctx: Context) -> Callable[[], float]:
+    """The leading metric of the head on a fixed part of dev."""
+    at = np.sort(np.random.default_rng([ctx.seed, 3]).permutation(len(dev))[:_DEV_ROWS])
+    some = dev.take(at)
+
+    def score() -> float:
+        logits: NDArray[np.float64] = head(model).logits(model.encoder.embed(some.texts))
+        return leading_score(logits, some, job)
+
+    return score

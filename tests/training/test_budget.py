@@ -1,0 +1,59 @@
+import pytest
+
+from tunesmith.training.budget import Probe, Size, plan_rungs
+
+NAMES = ["majority", "tfidf", "frozen", "fusion", "encoder", "contrastive", "zero_shot", "few_shot", "lm"]
+FAST = Probe(2000.0, 50_000.0, 20.0, 60.0)
+SLOW = Probe(200.0, 300.0, 20.0, 400.0)
+
+
+def plans(budget_s, *, probe=SLOW, n_train=2000, n_labels=10, output="label", names=NAMES):
+    size = Size(n_train, n_train // 5, n_train // 4, n_labels, n_train / max(1, n_labels), output)
+    rungs, forecasts = plan_rungs(names, size, probe, budget_s=budget_s, left_s=budget_s)
+    return {r.name: r for r in rungs}, {f.name: f for f in forecasts}
+
+
+def test_cheap_rungs_run_on_all_rows_even_without_time():
+    rungs, _ = plans(1.0)
+    for name in ("majority", "tfidf", "frozen", "fusion"):
+        assert rungs[name].run
+        assert rungs[name].train_rows is None
+        assert rungs[name].steps is None
+
+
+def test_a_rung_that_cannot_fit_is_not_run_and_says_what_it_needs():
+    rungs, forecasts = plans(30.0)
+    assert not rungs["lm"].run
+    assert rungs["lm"].why.startswith("needs about ")
+    assert forecasts["lm"].whole_s > 30.0
+    assert forecasts["lm"].fit_s == 0.0
+
+
+@pytest.mark.parametrize("budget_s", [120.0, 600.0, 2400.0])
+@pytest.mark.parametrize("probe", [FAST, SLOW])
+def test_what_is_planned_fits_in_the_budget(budget_s, probe):
+    _, forecasts = plans(budget_s, probe=probe)
+    assert sum(f.fit_s + f.predict_s for f in forecasts.values()) < budget_s
+
+
+def test_a_rung_over_a_quarter_of_the_budget_must_prove_itself_at_a_pause():
+    rungs, forecasts = plans(2400.0, n_train=1200, n_labels=0, output="text", names=["zero_shot", "lm"])
+    assert rungs["lm"].run
+    assert rungs["lm"].pause_steps is not None
+    assert rungs["lm"].steps is None or rungs["lm"].pause_steps < rungs["lm"].steps
+    assert forecasts["lm"].fit_s > 600
+
+
+def test_with_plenty_of_time_everything_runs_in_full():
+    rungs, _ = plans(10**7)
+    costly = {name: rung for name, rung in rungs.items() if name != "contrastive"}
+    assert all(r.run and r.steps is None and r.test_rows is None for r in costly.values())
+
+
+def test_contrastive_tuning_is_for_few_rows_per_label():
+    assert not plans(10**7, n_train=5000, n_labels=5)[0]["contrastive"].run
+    assert plans(10**7, n_train=500, n_labels=50)[0]["contrastive"].run
+
+
+def test_equal_inputs_give_an_equal_plan():
+    assert plans(600.0) == plans(600.0)

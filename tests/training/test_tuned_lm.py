@@ -1,0 +1,179 @@
+"""The tuned language model as a rung: learns, is saved, resumed and refitted, and says what it did."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from lm_case import LABELS, context_of, echoes, job_of, tickets
+
+from tunesmith.core.checks import Check
+from tunesmith.core.errors import ModelError
+from tunesmith.core.files import sha256_path
+from tunesmith.training import loop
+from tunesmith.training.systems import RungPlan, system
+from tunesmith.training.systems.lm import LmFitted
+
+
+def fit(folder: Path, job: Any, *, n: int = 24, rows: Any = tickets, checks: list[Check] | None = None) -> LmFitted:
+    fitted = system.get("lm").fit(rows(n), rows(8, start=100), job, context_of(folder, checks))
+    assert isinstance(fitted, LmFitted)
+    return fitted
+
+
+def test_it_learns_to_tell_labels_apart_and_every_check_passes(tmp_path: Path) -> None:
+    checks: list[Check] = []
+    fitted = fit(tmp_path / "w", job_of(tmp_path, steps=40), checks=checks)
+    rows = tickets(16, start=200)
+    answers = fitted.predict(rows.texts, context_of(tmp_path / "w"))
+    assert answers.values == rows.targets
+    assert answers.probabilities is not None
+    np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1.0)
+    assert [c.name for c in checks if not c.passed] == []
+    assert len({c.name for c in checks}) == 9
+    assert all(c.system == "lm" for c in checks)
+
+
+def test_it_learns_to_write_and_stops_by_itself(tmp_path: Path) -> None:
+    job = job_of(tmp_path, text=True, steps=60, rank=32, rate=2e-2)
+    fitted = fit(tmp_path / "w", job, rows=echoes)
+    before = system.get("zero_shot").fit(echoes(24), echoes(0), job, context_of(tmp_path / "z"))
+    rows = echoes(4, start=50)
+    score = [
+        job.task.score(f.predict(rows.texts, context_of(tmp_path / "w")), rows.targets, rows.texts, ())["rouge_l"]
+        for f in (before, fitted)
+    ]
+    assert score[1] > score[0] + 0.2
+    assert fitted.answers(context_of(tmp_path)).lengths.max_new_tokens < 40
+
+
+def test_what_is_saved_predicts_the_same_bytes_in_a_new_object(tmp_path: Path) -> None:
+    job, ctx = job_of(tmp_path), context_of(tmp_path / "w")
+    fitted = fit(tmp_path / "w", job)
+    fitted.save(tmp_path / "saved")
+    again = system.get("lm").load(tmp_path / "saved", job, ctx)
+    texts = tickets(8, start=300).texts
+    one, two = fitted.predict(texts, ctx), again.predict(texts, ctx)
+    assert one.values == two.values
+    assert np.array_equal(one.probabilities, two.probabilities)  # type: ignore[arg-type]
+
+
+def test_the_folder_holds_adapter_tokenizer_and_the_bases_uri_and_no_pickle(tmp_path: Path) -> None:
+    job = job_of(tmp_path)
+    fit(tmp_path / "w", job).save(tmp_path / "saved")
+    names = {p.relative_to(tmp_path / "saved").as_posix() for p in (tmp_path / "saved").rglob("*") if p.is_file()}
+    assert {"system.json", "adapter/adapter_model.safetensors", "adapter/adapter_config.json"} <= names
+    assert {"adapter/tokenizer.json", "adapter/chat_template.jinja"} <= names
+    assert not any(name.endswith((".bin", ".pt", ".pkl")) for name in names)
+    config = json.loads((tmp_path / "saved/adapter/adapter_config.json").read_text())
+    assert job.lm is not None
+    assert config["base_model_name_or_path"] == job.lm.uri
+    assert config["target_modules"] == sorted(config["target_modules"])
+    about = json.loads((tmp_path / "saved/system.json").read_text())
+    assert about["base"] == job.lm.uri
+    assert about["settings"]["rank"] == 16
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+    job = job_of(tmp_path, steps=6)
+    digests = []
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        ctx = replace(context_of(tmp_path / name), seed=seed)
+        system.get("lm").fit(tickets(16), tickets(4, start=50), job, ctx).save(tmp_path / name / "saved")
+        digests.append(sha256_path(tmp_path / name / "saved"))
+    assert digests[0] == digests[1]
+    assert digests[0] != digests[2]
+
+
+def test_a_killed_fit_resumes_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    real = loop._accumulate
+
+    def killed_at_nine(*args: Any, step: int, **kwargs: Any) -> Any:
+        if step == 9:
+            raise Killed
+        return real(*args, step=step, **kwargs)
+
+    job = job_of(tmp_path, steps=14)
+    monkeypatch.setattr(loop.train, "__kwdefaults__", {**(loop.train.__kwdefaults__ or {}), "checkpoint_every_s": 0.0})
+    fit(tmp_path / "a", job).save(tmp_path / "a/saved")
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_accumulate", killed_at_nine)
+        with pytest.raises(Killed):
+            fit(tmp_path / "b", job)
+    fit(tmp_path / "b", job).save(tmp_path / "b/saved")
+    assert sha256_path(tmp_path / "a/saved") == sha256_path(tmp_path / "b/saved")
+
+
+def test_refitting_does_the_planned_steps_of_the_same_schedule_without_dev_rows(tmp_path: Path) -> None:
+    job = job_of(tmp_path, steps=12)
+    first = fit(tmp_path / "a", job)
+    frozen = replace(job, frozen=True, options=first.settings, plan=RungPlan("lm", steps=9))
+    again = system.get("lm").fit(tickets(30), tickets(0), frozen, context_of(tmp_path / "b"))
+    assert isinstance(again, LmFitted)
+    assert again.settings["best_step"] == 9
+    assert again.settings["schedule_steps"] == round(12 * 9 / int(first.settings["best_step"]))
+    for name in ("rank", "rate", "batch", "max_tokens", "max_new_tokens", "method"):
+        assert again.settings[name] == first.settings[name]
+    assert again.curve[-1]["step"] == 9
+
+
+def test_the_pause_is_judged_by_the_tasks_own_metric_on_dev(tmp_path: Path) -> None:
+    seen: list[float] = []
+
+    def no(score: float) -> bool:
+        seen.append(score)
+        return False
+
+    job = replace(job_of(tmp_path), plan=RungPlan("lm", steps=20, pause_steps=5), promising=no)
+    fitted = fit(tmp_path / "w", job)
+    assert fitted.about["stopped"] == "not promising"
+    assert fitted.curve[-1]["step"] == 5
+    assert len(seen) == 1
+    assert 0.0 <= seen[0] <= 1.0
+
+
+def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
+    job = job_of(tmp_path, steps=2)
+    fit(tmp_path / "w", job).save(tmp_path / "saved")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ModelError, match="this adapter was trained on"):
+        system.get("lm").load(tmp_path / "saved", job_of(tmp_path / "other"), context_of(tmp_path / "w"))
+
+
+def test_rates_that_explode_stop_the_run_naming_the_step(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"training stopped at step [1-9]"):
+        fit(tmp_path / "w", job_of(tmp_path, rate=1e30))
+
+
+def test_bfloat16_weights_train_float32_adapters(tmp_path: Path) -> None:
+    from tunesmith.core.context import Limits
+
+    ctx = replace(context_of(tmp_path / "w"), limits=Limits(dtype="bfloat16"))
+    fitted = system.get("lm").fit(tickets(24), tickets(8, start=100), job_of(tmp_path, steps=40), ctx)
+    rows = tickets(8, start=200)
+    assert fitted.predict(rows.texts, ctx).values == rows.targets
+
+
+def test_forecasts_grow_with_rows_steps_and_labels() -> None:
+    size: dict[str, Any] = {"encoder_texts_per_s": 0.0, "lm_tokens_per_s": 1000.0, "tokens_per_text": 100.0}
+    for name in ("lm", "zero_shot", "few_shot"):
+        rung: Any = system.get(name)
+        few = rung.seconds(n_train=100, n_predict=10, n_labels=2, steps=None, **size)
+        many = rung.seconds(n_train=1000, n_predict=100, n_labels=77, steps=None, **size)
+        assert 0 <= few[0] <= many[0]
+        assert 0 < few[1] < many[1]
+    lm: Any = system.get("lm")
+    ten, twenty = (lm.seconds(n_train=1000, n_predict=1, n_labels=2, steps=s, **size)[0] for s in (10, 20))
+    nothing = lm.seconds(n_train=1000, n_predict=1, n_labels=2, steps=0, **size)[0]
+    assert twenty - ten == pytest.approx(ten - nothing)
+
+
+def test_labels_are_those_of_the_job(tmp_path: Path) -> None:
+    assert fit(tmp_path / "w", job_of(tmp_path, steps=2)).about["labels"] == list(LABELS)
