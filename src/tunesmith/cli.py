@@ -1,0 +1,346 @@
+"""The command line. Every command is a few lines over public functions; exit codes as below.
+
+0 done   1 a fault of Tunesmith   2 the user can mend it   3 a check failed
+4 the verdict is not `better` (with --require better)   130 stopped by Ctrl-C (can be resumed)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tunesmith.core.errors import ConfigError, TunesmithError
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Raw data and a named task in, a small verified specialised language model out.",
+)  # fmt: skip
+
+Out = Annotated[Path | None, typer.Option("--out", help="run folder (default: runs/<name>-<mark>)")]
+Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
+Target = Annotated[str | None, typer.Option(help="column with the answer")]
+Input = Annotated[list[str] | None, typer.Option("--input", help="input column (repeat for several)")]
+TaskName = Annotated[str | None, typer.Option("--task", help="classify or rewrite")]
+Test = Annotated[Path | None, typer.Option(help="ready-made test file")]
+Dev = Annotated[Path | None, typer.Option(help="ready-made dev file")]
+Group = Annotated[str | None, typer.Option(help="column whose equal values stay on one side of the split")]
+Time = Annotated[str | None, typer.Option(help="column to split by time: test is the latest")]
+KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="keep train rows that copy test rows")]
+Budget = Annotated[str | None, typer.Option(help="wall time from command to report, such as 10m")]
+Seed = Annotated[int | None, typer.Option(help="seed of every random choice")]
+Threads = Annotated[int | None, typer.Option(help="threads (default: the free cores)")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps")]
+Encoder = Annotated[str | None, typer.Option(help="encoder: catalogue name, hub id, folder, or none")]
+Lm = Annotated[str | None, typer.Option(help="language model: catalogue name, hub id, folder, or none")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="consider only this rung (repeat for several)")]
+Prefer = Annotated[str | None, typer.Option(help="best, or cheap: the cheapest within one standard error")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="any option of the config: model.worth=0.5")]
+Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
+Source = Annotated[str, typer.Argument(help="file, folder, config.yaml or run folder", show_default=False)]
+
+
+@app.callback()
+def _global(debug: Debug = False) -> None:  # listed here for --help; `main` takes it off the line
+    del debug
+
+
+@app.command()
+def run(  # noqa: PLR0913 - a command line has as many options as people need
+    source: Source,
+    target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
+    seed: Seed = None, threads: Threads = None, device: Device = None, encoder: Encoder = None, lm: Lm = None,
+    only: Only = None, prefer: Prefer = None, set_: Set = None,
+    require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """From raw file to verdict, report and model, in one go; the same command again goes on where it stopped."""
+    if require not in (None, "better"):
+        raise ConfigError(f"--require: expected 'better', got '{require}'.")
+    options = _options(locals())
+    folder = _work(source, out, options, quiet=as_json)
+    from tunesmith.pipeline import open_run
+
+    report = open_run(folder).report
+    _show(report.to_json(), folder, as_json=as_json)
+    if require == "better" and report.claim != "better":
+        raise typer.Exit(4)
+
+
+@app.command()
+def plan(  # noqa: PLR0913
+    source: Source,
+    target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
+    seed: Seed = None, threads: Threads = None, device: Device = None, encoder: Encoder = None, lm: Lm = None,
+    only: Only = None, prefer: Prefer = None, set_: Set = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Every decision with its reason, and the forecast. Nothing is trained."""
+    options = _options(locals())
+    folder = _work(source, out, options, quiet=as_json, only_plan=True)
+    from tunesmith.planning import read_plan
+
+    made = read_plan(folder / "plan.yaml")
+    assert made is not None
+    if as_json:
+        _print_json(
+            {
+                "folder": str(folder),
+                "decisions": [{"what": d.what, "choice": d.choice, "why": d.why} for d in made.decisions],
+                "forecast": [vars(f) for f in made.forecasts],
+                "budget_s": made.budget_s,
+            }
+        )
+        return
+    for d in made.decisions:
+        typer.echo(f"{d.what:<28} {d.choice:<34} {d.why}")
+    typer.echo("")
+    for f in made.forecasts:
+        if f.fit_s or f.predict_s:
+            typer.echo(f"{f.name:<14} about {f.fit_s:6.0f} s to fit, {f.predict_s:6.0f} s to answer")
+    typer.echo(
+        f"{'budget':<14} {made.budget_s:6.0f} s\n\nplan: {folder / 'plan.yaml'}   go on:  tunesmith run {folder}"
+    )
+
+
+@app.command()
+def show(folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)], as_json: Json = False) -> None:
+    """Verdict, ladder, checks and cost of a finished run."""
+    from tunesmith.pipeline import open_run
+
+    _show(open_run(folder).report.to_json(), folder, as_json=as_json)
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    what: Annotated[str, typer.Argument(help="a table, a text, or - for one text per line on stdin")] = "-",
+    out: Annotated[Path | None, typer.Option("--out", help="write here instead of to stdout")] = None,
+    as_json: Json = False,
+) -> None:
+    """Answers of the shipped model: for a table, its columns in order with prediction and confidence added."""
+    from tunesmith.pipeline import open_run
+    from tunesmith.predicting import predict_lines, predict_table
+
+    saved = open_run(folder)
+    if what != "-" and Path(what).is_file():
+        predict_table(saved, Path(what), out, as_json=as_json)
+    elif what != "-" and Path(what).suffix.lower() in _TABLES:
+        raise ConfigError(f"{what}: no such file.", hint="give an existing table, a text in quotes, or - for stdin.")
+    else:
+        predict_lines(saved, sys.stdin if what == "-" else [what], out, as_json=as_json)
+
+
+_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str, typer.Argument(help="models, methods, tasks, steps, systems, readers or sources")],
+    as_json: Json = False,
+) -> None:
+    """What there is to choose from."""
+    from tunesmith.doctor import listing
+
+    rows = listing(what)
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<34} {row['about']}")
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """What of Tunesmith works on this machine, and what to type where it does not."""
+    from tunesmith.doctor import examine
+
+    findings = examine()
+    if as_json:
+        _print_json(findings)
+    else:
+        for row in findings:
+            typer.echo(f"{'ok  ' if row['ok'] else 'miss'} {row['what']:<26} {row['found']}")
+            if not row["ok"] and row["remedy"]:
+                typer.echo(f"     {row['remedy']}")
+    if not all(row["ok"] for row in findings if row["needed"]):
+        raise typer.Exit(2)
+
+
+@app.command()
+def runs(below: Annotated[Path, typer.Argument(help="folder with runs")] = Path("runs"), as_json: Json = False) -> None:
+    """The runs below a folder: verdict and size of each."""
+    from tunesmith.core.files import stored_bytes
+    from tunesmith.core.run import stage_records
+    from tunesmith.pipeline import SavedRun, runs_below
+
+    rows: list[dict[str, Any]] = []
+    for folder in runs_below(below):
+        done = stage_records(folder)
+        finished = "evaluate" in done
+        sentence = (
+            SavedRun(folder).report.sentence if finished else f"stopped after {list(done)[-1] if done else 'nothing'}"
+        )
+        rows.append({"folder": str(folder), "finished": finished, "bytes": stored_bytes(folder), "sentence": sentence})
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['folder']:<34} {_size(row['bytes']):>9}  {row['sentence']}")
+
+
+@app.command()
+def cache(remove: Annotated[str | None, typer.Option(help="delete this entry")] = None, as_json: Json = False) -> None:
+    """Base models kept on this machine, with their sizes."""
+    from tunesmith.core.places import cache_root
+    from tunesmith.models import cache as store
+
+    if remove is not None:
+        store.remove(remove)
+    rows = [{"name": e.name, "bytes": e.bytes, "path": str(e.path)} for e in store.entries()]
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        typer.echo(f"{row['name']:<60} {_size(int(str(row['bytes']))):>9}")
+    typer.echo(f"{cache_root()}  {_size(sum(int(str(row['bytes'])) for row in rows))} in all")
+
+
+def main() -> None:
+    """Entry point: runs a command and turns errors into messages and exit codes."""
+    debug = "--debug" in sys.argv or bool(os.environ.get("TUNESMITH_DEBUG"))
+    sys.argv = [word for word in sys.argv if word != "--debug"]  # allowed anywhere on the line
+    try:
+        code = app(standalone_mode=False, prog_name="tunesmith")  # an Exit comes back as its code
+    except TunesmithError as error:
+        if debug:
+            raise
+        _complain(error.message, error.hint)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _complain("stopped.", "the same command goes on where it stopped.")
+        sys.exit(130)
+    except OSError as error:
+        if debug:
+            raise
+        _complain(_told(error), "free some space or choose another place with --out, then run the same command again.")
+        sys.exit(2)
+    except Exception as error:
+        _exit_for(error, debug=debug)
+    else:
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit_for(error: Exception, *, debug: bool) -> None:
+    """Exit codes of the command-line library's own exceptions; anything else is a fault of ours."""
+    code = getattr(error, "exit_code", None)
+    if code is not None and hasattr(error, "show"):  # wrong usage
+        error.show()
+        sys.exit(2)
+    if type(error).__name__ == "Abort":
+        sys.exit(130)
+    if debug:
+        raise error
+    _complain(
+        f"unexpected fault: {type(error).__name__}: {error}",
+        "this is a bug in tunesmith: please report it with the output of the same command with --debug.",
+    )
+    sys.exit(1)
+
+
+def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool, only_plan: bool = False) -> Path:
+    """Run or plan; asks at most one question, and only on a terminal."""
+    from tunesmith.console import Follower
+    from tunesmith.data.detect import Unsure
+    from tunesmith.pipeline import prepare, work
+
+    while True:
+        request = prepare(source, out=out, options=options)
+        try:
+            with Follower(quiet=quiet) as follow:
+                work(request, listeners=[follow], only_plan=only_plan)
+            return request.folder
+        except Unsure as unsure:
+            if quiet or not (sys.stdin.isatty() and sys.stdout.isatty()) or unsure.option in options:
+                raise
+            typer.echo(unsure.question, err=True)
+            for number, choice in enumerate(unsure.choices, 1):
+                typer.echo(f"  {number}  {choice}", err=True)
+            picked = typer.prompt("number or name", err=True)
+            named = (
+                unsure.choices[int(picked) - 1]
+                if picked.isdigit() and 0 < int(picked) <= len(unsure.choices)
+                else picked
+            )
+            options = {**options, unsure.option: named}
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """The keys of the config that a command line names, unset ones left out."""
+    names = ("target", "task", "test", "dev", "group", "time", "budget", "seed", "threads", "device")
+    options: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
+    for name in ("test", "dev"):
+        if name in options:
+            options[name] = str(options[name])
+    if given["input_"]:
+        options["inputs"] = list(given["input_"])
+    if given["keep_leaks"]:
+        options["keep_leaks"] = True
+    model = {name: given[name] for name in ("encoder", "lm", "prefer") if given[name] is not None}
+    if given["only"]:
+        model["only"] = list(given["only"])
+    if model:
+        options["model"] = model
+    for pair in given["set_"] or []:
+        _set(options, pair)
+    return options
+
+
+def _set(options: dict[str, Any], pair: str) -> None:
+    import yaml
+
+    key, equals, text = pair.partition("=")
+    table, dot, name = key.partition(".")
+    if not equals:
+        raise ConfigError(f"--set {pair}: expected table.option=value.", hint="for example --set model.worth=0.5")
+    value = yaml.safe_load(text)
+    if dot:
+        options.setdefault(table, {})[name] = value
+    else:
+        options[table] = value
+
+
+def _show(report: dict[str, Any], folder: Path, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(report)
+        return
+    from rich.console import Console
+
+    from tunesmith.evaluation import terminal
+
+    terminal.show(report, Console(highlight=False))
+    typer.echo(f"report: {folder / 'report.html'}\nuse it: tunesmith predict {folder} new.csv")
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _complain(message: str, hint: str | None) -> None:
+    typer.echo(f"tunesmith: {message}", err=True)
+    if hint:
+        typer.echo(f"  {hint}", err=True)
+
+
+def _told(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"

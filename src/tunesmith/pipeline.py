@@ -1,0 +1,312 @@
+"""The stages, in order. Read this first: `work` is the whole of Tunesmith.
+
+A stage is a plain function; `run.stage` runs it at most once for equal inputs. Everything else in this
+file opens run folders, for the command line and for Python.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tunesmith.core.config import dump_options
+from tunesmith.core.context import Context, Limits
+from tunesmith.core.dataset import Dataset
+from tunesmith.core.errors import ConfigError, RunError
+from tunesmith.core.events import EventLog, Listener
+from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json, write_text
+from tunesmith.core.machine import set_threads
+from tunesmith.core.predictions import Predictions
+from tunesmith.core.run import Run, check_format
+from tunesmith.data.curate import curate
+from tunesmith.data.ingest import ingest
+from tunesmith.data.rendering import texts_of
+from tunesmith.data.shapes import expand_json, shape_of
+from tunesmith.data.table import Table, table_of
+from tunesmith.evaluation.evaluate import evaluate
+from tunesmith.evaluation.page import write_page
+from tunesmith.evaluation.report import History, Report
+from tunesmith.planning import (
+    Config,
+    Plan,
+    config_from,
+    existing,
+    open_plan,
+    paths_of,
+    plan_work,
+    read_config,
+    read_plan,
+)
+from tunesmith.training.ladder import Ladder, Trained
+from tunesmith.training.select import select
+from tunesmith.training.systems import Fitted
+from tunesmith.training.train import train
+
+
+def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: bool = False) -> Plan:
+    """Take a request from raw file to report in its folder; what is already there is not done again.
+
+    The budget is wall time from here to the report. only_plan: stop before anything is spent.
+    """
+    began = time.monotonic()
+    folder = request.folder
+    with Run(folder, seed=request.config.seed, listeners=listeners) as run:
+        request.keep()
+        plan = open_plan(request.config, folder, run.emit)
+        run.limits = plan.limits
+        set_threads(plan.limits.threads)
+        data = run.stage(ingest, plan.config.data)
+        data = run.stage(curate, data, plan.config.curate)
+        left_s = plan.budget_s - (time.monotonic() - began)
+        plan = plan_work(plan, data, folder, left_s=left_s, emit=run.emit)
+        if only_plan:
+            return plan
+        ladder = run.stage(select, data, plan.config.model, plan.config.train)
+        trained = run.stage(train, data, ladder, plan.config.train)
+        report = run.stage(evaluate, data, ladder, trained, plan.config.evaluate, _history(run, plan))
+        write_page(report.to_json(), folder / "report.html")
+        run.emit("run.done", seconds=round(time.monotonic() - began, 1), report=str(folder / "report.html"))
+    return plan
+
+
+def run(
+    source: str | Path | Sequence[Mapping[str, Any]] | Any,
+    *,
+    out: str | Path | None = None,
+    listeners: Iterable[Listener] = (),
+    **options: Any,
+) -> SavedRun:
+    """Run everything on a file, a folder, a DataFrame or a list of dicts, and give the finished run.
+
+    options: keys of the config's top level (budget, seed, threads, device, dtype, model={...}, ...) and,
+    for short, those of its `data` table (target, inputs, task, test, group, time, ...).
+    """
+    request = prepare(source, out=out, options=options)
+    work(request, listeners=listeners)
+    return SavedRun(request.folder)
+
+
+def plan(
+    source: str | Path | Sequence[Mapping[str, Any]] | Any,
+    *,
+    out: str | Path | None = None,
+    listeners: Iterable[Listener] = (),
+    **options: Any,
+) -> Plan:
+    """Every decision with its reason and the forecast; nothing is trained."""
+    return work(prepare(source, out=out, options=options), listeners=listeners, only_plan=True)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a call asks for: the Config, where its run lies, and the words it was asked in.
+
+    text: the YAML as the user wrote it, or as the command line amounts to. base: what its paths are relative to.
+    """
+
+    folder: Path
+    config: Config
+    text: str
+    base: Path
+
+    def keep(self) -> None:
+        """Write config.yaml, untouched, and what its paths are relative to."""
+        write_text(self.folder / "config.yaml", self.text)
+        about = read_json(self.folder / "run.json")
+        write_json(self.folder / "run.json", {**about, "base": str(self.base.resolve())})
+
+
+def prepare(source: Any, *, out: str | Path | None, options: Mapping[str, Any]) -> Request:
+    """The Request of a call. source: a data file or folder, a config file, a run folder, or rows from Python."""
+    if isinstance(source, str | Path):
+        path, base = Path(source), Path()
+        if (path / "run.json").exists():  # go on with a run as it was asked
+            base = Path(read_json(path / "run.json").get("base", "."))
+            out, path = out or path, path / "config.yaml"
+        elif path.suffix in (".yaml", ".yml"):
+            base = path.parent
+        if path.suffix in (".yaml", ".yml"):
+            text = _text_of(path)
+            config = read_config(text, base=base)
+            if options:
+                text = yaml.safe_dump(_merge(dump_options(config), options), sort_keys=False, allow_unicode=True)
+                config = read_config(text)
+            return Request(Path(out) if out else default_folder(paths_of(config.data)[0]), config, text, base)
+        existing(path)
+        folder = Path(out) if out else default_folder(path)
+    else:
+        folder = Path(out) if out else default_folder(Path("rows"))
+        path = _stored_rows(_records(source), folder)
+    table = _merge({"data": {"path": str(path)}}, options)
+    text = yaml.safe_dump(table, sort_keys=False, allow_unicode=True)
+    return Request(folder, config_from(table), text, Path())
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot read the config: {error}.") from error
+
+
+def default_folder(path: Path) -> Path:
+    """`runs/<name>-<4 hex digits of where it lies>`, so that the same file comes back to the same run."""
+    mark = sha256_bytes(str(path.resolve()).encode())[:4]
+    return Path("runs") / f"{path.stem or 'data'}-{mark}"
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A finished run, opened from its folder: its report, and the model that it ships."""
+
+    folder: Path
+
+    @cached_property
+    def report(self) -> Report:
+        """The report; RunError if the run has not got that far."""
+        return Report.load(self._stage("08-evaluate", "report.json"))
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was decided, and why."""
+        plan = read_plan(self.folder / "plan.yaml")
+        if plan is None:
+            raise RunError(f"{self.folder} has no plan that can be read.", hint="run it again.")
+        return plan
+
+    @cached_property
+    def data(self) -> Dataset:
+        """The curated Dataset (its test targets stay sealed)."""
+        return Dataset.load(self._stage("02-curate", "dataset.parquet"))
+
+    def predict(self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any) -> Predictions:
+        """Answers of the shipped model to texts, dicts with the input columns, or a DataFrame; in order."""
+        return self.fitted.predict(self.texts(rows), self._context)
+
+    def texts(self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any) -> list[str]:
+        """What the model is given for these rows: a text, or the input columns put together as in training."""
+        if isinstance(rows, str):
+            return [rows]
+        records = list(rows) if not hasattr(rows, "to_dict") else _records(rows)
+        if all(isinstance(row, str) for row in records):
+            return [str(row) for row in records]
+        names = dict.fromkeys(name for row in records for name in row)
+        columns = {str(name): [_cell(row.get(name)) for row in records] for name in names}
+        return self.texts_of(table_of(columns, file="rows"))
+
+    def texts_of(self, table: Table) -> list[str]:
+        """The same for a table as a reader gives it; DataError with the nearest name for a missing column."""
+        table = expand_json(table)
+        if not set(self.data.inputs) <= set(table.names):
+            shape = shape_of(table)
+            table = table if shape is None else shape.table
+        return texts_of(table, self.data.inputs)
+
+    @cached_property
+    def fitted(self) -> Fitted:
+        """The shipped system, loaded."""
+        set_threads(self.plan.limits.threads)
+        ladder = Ladder.load(self._stage("05-select", "ladder.json"))
+        trained = Trained.load(self._stage("07-train", "trained.json"))
+        return trained.fitted(self.report.winner, ladder, self._context)
+
+    @property
+    def _context(self) -> Context:
+        limits = self.plan.limits
+        return Context(
+            self.folder, self.plan.config.seed, Limits(limits.threads, limits.device, limits.dtype), EventLog(None)
+        )
+
+    def _stage(self, name: str, file: str) -> Path:
+        folder = self.folder / name
+        if not self.folder.is_dir():
+            raise RunError(f"{self.folder}: no such run.", hint="tunesmith runs  lists the runs here.")
+        check_format(self.folder)
+        if not (folder / "stage.json").exists() or not (folder / file).exists():
+            raise RunError(
+                f"{self.folder} is not finished: {name} is missing.", hint=f"go on with:  tunesmith run {self.folder}"
+            )
+        return folder
+
+
+def open_run(folder: str | Path) -> SavedRun:
+    """A finished run from its folder; RunError if it is none."""
+    saved = SavedRun(Path(folder))
+    _ = saved.report
+    return saved
+
+
+def runs_below(folder: Path) -> Iterator[Path]:
+    """Run folders directly in `folder`, by name."""
+    if folder.is_dir():
+        yield from (child.parent for child in sorted(folder.glob("*/run.json")))
+
+
+def _history(run: Run, plan: Plan) -> History:
+    return History(
+        checks=tuple(run.checks),
+        decisions=tuple((d.what, d.choice, d.why) for d in plan.decisions),
+        seconds=dict(run.seconds),
+        budget_s=plan.budget_s,
+        forecast=tuple({"name": f.name, "fit_s": f.fit_s, "predict_s": f.predict_s} for f in plan.forecasts),
+        folder=str(run.folder),
+    )
+
+
+def _merge(table: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options laid over a config table; keys of `data` may be given at the top."""
+    from dataclasses import fields
+
+    from tunesmith.data.ingest import IngestOptions
+
+    short = {f.name for f in fields(IngestOptions)}
+    top = {f.name for f in fields(Config)}
+    merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
+    for key, value in options.items():
+        if key in top and isinstance(value, Mapping):
+            merged[key] = {**(merged.get(key) or {}), **value}
+        elif key in short and key not in top:
+            merged["data"] = {**merged["data"], key: value}
+        else:
+            merged[key] = value
+    return merged
+
+
+def _records(source: Any) -> list[dict[str, Any]]:
+    if hasattr(source, "to_dict") and hasattr(source, "columns"):  # a DataFrame, without importing pandas
+        made: list[dict[str, Any]] = source.to_dict(orient="records")
+        return made
+    rows = list(source)
+    if not rows or not all(isinstance(row, Mapping) for row in rows):
+        raise ConfigError("data: expected a path, a DataFrame or a list of dicts with at least one row.")
+    return [dict(row) for row in rows]
+
+
+def _stored_rows(rows: list[dict[str, Any]], folder: Path) -> Path:
+    """Rows from Python as a file that *ingest* can read, beside the run so that equal rows are one file."""
+    content = canonical([{str(k): _plain(v) for k, v in row.items()} for row in rows])
+    path = folder.parent / f"rows-{sha256_bytes(content)[:12]}.json"
+    if not path.exists():
+        write_json(path, [{str(k): _plain(v) for k, v in row.items()} for row in rows])
+    return path
+
+
+def _cell(value: Any) -> str | None:
+    plain = _plain(value)
+    return None if plain is None else str(plain)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if value == value else None  # NaN is how DataFrames say "nothing"
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    return str(value)

@@ -1,0 +1,351 @@
+"""Makes a Plan of a Config: every 'auto' replaced, a reason beside each, a forecast before the work.
+
+Machine and data decisions are made before ingest, the rungs' after curate (they need counts and a probe
+of the speed on these texts). Each group is written to plan.yaml before the work that it governs, and kept
+as long as what it was made from is unchanged: the clock never decides twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from tunesmith.core.config import dump_options, load_options
+from tunesmith.core.context import Limits
+from tunesmith.core.dataset import Dataset
+from tunesmith.core.errors import ConfigError, DataError, SourceUnavailable, did_you_mean
+from tunesmith.core.events import Emit
+from tunesmith.core.files import canonical, sha256_bytes, sha256_path, write_text
+from tunesmith.core.machine import free_cores, library_versions, usable_cores
+from tunesmith.data.curate import CurateOptions
+from tunesmith.data.ingest import IngestOptions, profile
+from tunesmith.evaluation.evaluate import EvaluateOptions
+from tunesmith.models.resolve import fetch, pin, resolve
+from tunesmith.models.spec import ModelSpec
+from tunesmith.tasks import task as tasks
+from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs
+from tunesmith.training.ladder import prompt_of
+from tunesmith.training.select import SelectOptions
+from tunesmith.training.systems import RungPlan
+from tunesmith.training.systems import system as systems
+from tunesmith.training.train import TrainOptions
+
+DEFAULT_BUDGET_S = 600.0
+DEFAULT_ENCODER = "all-minilm-l6-v2"
+DEFAULT_LM = "smollm2-135m-instruct"
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the user asked: one table per stage and the dials that concern all of them."""
+
+    data: IngestOptions
+    curate: CurateOptions = field(default_factory=CurateOptions)
+    model: SelectOptions = field(default_factory=SelectOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
+    budget: float | Literal["auto"] = field(
+        default="auto", metadata={"unit": "duration", "help": "wall time from command to report, such as 10m"}
+    )
+    seed: int = field(default=0, metadata={"help": "seed of every random choice"})
+    threads: int | Literal["auto"] = field(default="auto", metadata={"help": "threads; 'auto' takes the free cores"})
+    device: Literal["auto", "cpu", "cuda", "mps"] = field(default="auto", metadata={"help": "where models run"})
+    dtype: Literal["auto", "float32", "bfloat16"] = field(
+        default="auto", metadata={"help": "of frozen weights in training; 'auto' probes what pays"}
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One choice that was not the user's, and its reason."""
+
+    what: str
+    choice: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A Config without 'auto' (the rungs may still be open until curate has run), and why.
+
+    made_from: hashes of what each group of decisions was made from.
+    """
+
+    config: Config
+    decisions: tuple[Decision, ...] = ()
+    forecasts: tuple[Forecast, ...] = ()
+    made_from: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> Limits:
+        c = self.config
+        assert c.threads != "auto", "machine decisions come first"
+        return Limits(c.threads, c.device, c.dtype)
+
+    @property
+    def budget_s(self) -> float:
+        return DEFAULT_BUDGET_S if self.config.budget == "auto" else self.config.budget
+
+    def save(self, path: Path) -> None:
+        """Write plan.yaml: a valid config with the reasons under `plan`."""
+        about = {
+            "why": {d.what: f"{d.choice}: {d.why}" for d in self.decisions},
+            "forecast": [asdict(f) for f in self.forecasts],
+            "made_from": dict(self.made_from),
+        }
+        table = {**dump_options(self.config), "plan": about}
+        write_text(path, yaml.safe_dump(table, sort_keys=False, allow_unicode=True, width=110))
+
+
+def read_config(text: str, *, base: Path | None = None) -> Config:
+    """A Config from YAML text (a plan.yaml is one too). base: what relative paths in it are relative to."""
+    try:
+        table = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"config: not YAML: {str(error).splitlines()[0]}.") from error
+    return config_from(table, base=base)
+
+
+def config_from(table: Any, *, base: Path | None = None) -> Config:
+    """A Config from a mapping; unknown keys are refused with the nearest name."""
+    if not isinstance(table, Mapping):
+        raise ConfigError("config: expected tables such as 'data:' and 'model:'.")
+    table = {key: value for key, value in table.items() if key != "plan"}
+    known = {"data", "curate", "model", "train", "evaluate", "budget", "seed", "threads", "device", "dtype"}
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"config.{key}: no such table or option.", hint=did_you_mean(str(key), known))
+    if "data" not in table:
+        raise ConfigError("config.data: this table is required.", hint="data:\n  path: your.csv")
+    if base is not None:
+        table["data"] = _relative_to(table["data"], base)
+    return load_options(Config, table, where="config")
+
+
+def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
+    """The plan of a run folder, with machine and data decided; what was decided before is kept."""
+    old = read_plan(folder / "plan.yaml")
+    machine_from = _hash(config.threads, config.device, config.dtype, library_versions())
+    files = [p for p in (*paths_of(config.data), config.data.test, config.data.dev) if p is not None]
+    data_from = _hash(dump_options(config.data), [sha256_path(existing(p)) for p in files], library_versions())
+    made_from = {"machine": machine_from, "data": data_from}
+    decisions: list[Decision] = []
+    if old is not None and old.made_from.get("machine") == machine_from:
+        c = old.config
+        config = replace(config, threads=c.threads, device=c.device, dtype=c.dtype)
+        decisions += [d for d in old.decisions if d.what in ("threads", "device", "dtype")]
+    else:
+        config, made = _decide_machine(config)
+        decisions += made
+    if old is not None and old.made_from.get("data") == data_from:
+        config = replace(config, data=replace(old.config.data, path=config.data.path))
+        decisions += [d for d in old.decisions if d.what.startswith("data.")]
+    else:
+        emit("note", text=f"looking at {', '.join(p.name for p in files)}")
+        seen = profile(config.data)
+        config = replace(config, data=seen.options)
+        decisions += [Decision(f"data.{d.what}", str(d.choice), d.why) for d in seen.decisions]
+    plan = Plan(config, tuple(decisions), made_from=made_from)
+    if old is not None and {**old.made_from, **made_from} == dict(old.made_from):
+        plan = replace(plan, made_from=old.made_from)  # the rungs may still stand: plan_work looks
+    else:
+        plan.save(folder / "plan.yaml")
+    return plan
+
+
+def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: Emit) -> Plan:
+    """The plan with base models pinned and every rung's share of the time that is left."""
+    config = plan.config
+    work_from = _hash(
+        dict(plan.made_from).get("machine"), data.fingerprint, dump_options(config.model), dump_options(config.train),
+        plan.budget_s, config.seed,
+    )  # fmt: skip
+    made_from = {**plan.made_from, "work": work_from}
+    old = read_plan(folder / "plan.yaml")
+    if old is not None and old.made_from.get("work") == work_from:
+        keep = [d for d in old.decisions if d.what.startswith(("model.", "train."))]
+        config = replace(config, model=old.config.model, train=old.config.train)
+        return replace(
+            plan, config=config, decisions=(*plan.decisions, *keep), forecasts=old.forecasts, made_from=made_from
+        )
+    decisions: list[Decision] = []
+    model = config.model
+    names = _rungs_for(data, model)
+    encoder, lm = "none", "none"
+    lost: dict[str, str] = {}
+    folders: dict[str, Path] = {}
+    for kind, wanted in (("encoder", model.encoder), ("lm", model.lm)):
+        if not any(systems.get(name).needs == kind for name in names) or wanted == "none":
+            continue
+        spec, place, why = _base_model(kind, wanted, emit)
+        if spec is None or place is None:
+            lost[kind] = why
+            continue
+        folders[kind] = place
+        encoder, lm = (spec.uri, lm) if kind == "encoder" else (encoder, spec.uri)
+        decisions.append(Decision(f"model.{kind}", spec.uri, why))
+    forecasts: list[Forecast] = []
+    if model.rungs == "auto":
+        runnable = [n for n in names if systems.get(n).needs == "nothing" or systems.get(n).needs in folders]
+        began = time.monotonic()
+        probe = _probe(data, folders, plan.limits, emit)
+        size = _size(data)
+        left_s -= time.monotonic() - began
+        rungs, forecasts = plan_rungs(runnable, size, probe, budget_s=plan.budget_s, left_s=left_s)
+        for name in names:
+            if name not in runnable:
+                why = lost.get(systems.get(name).needs, f"model.{systems.get(name).needs} is 'none'")
+                rungs.append(RungPlan(name, run=False, why=why))
+        model = replace(model, rungs=tuple(rungs))
+        decisions += [Decision(f"model.rungs.{r.name}", _told(r), r.why) for r in rungs]
+    model = replace(model, encoder=encoder, lm=lm)
+    training = config.train
+    if training.refit == "auto":
+        training, made = _decide_refit(training, model, forecasts, plan.budget_s)
+        decisions.append(made)
+    config = replace(config, model=model, train=training)
+    plan = Plan(config, (*plan.decisions, *decisions), tuple(forecasts), made_from)
+    plan.save(folder / "plan.yaml")
+    return plan
+
+
+def read_plan(path: Path) -> Plan | None:
+    """The plan that was written to `path`, or None if there is none that can be read."""
+    try:
+        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        about = table["plan"]
+        why = [Decision(what, *_split(text)) for what, text in about["why"].items()]
+        forecasts = [Forecast(**row) for row in about["forecast"]]
+        return Plan(config_from(table), tuple(why), tuple(forecasts), about["made_from"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, ConfigError):
+        return None  # damaged or hand-made: decide anew
+
+
+def _split(text: str) -> tuple[str, str]:
+    choice, _, why = text.partition(": ")
+    return choice, why
+
+
+def _decide_machine(config: Config) -> tuple[Config, list[Decision]]:
+    decisions = []
+    if config.threads == "auto":
+        free = free_cores()
+        decisions.append(Decision("threads", str(free), f"{free} of {usable_cores()} cores are free"))
+        config = replace(config, threads=free)
+    if config.device == "auto":
+        import torch
+
+        device: Literal["cpu", "cuda", "mps"] = "cpu"
+        if torch.cuda.is_available():
+            device = "cuda"
+        elif torch.backends.mps.is_available():
+            device = "mps"
+        config = replace(config, device=device)
+        decisions.append(Decision("device", device, "the fastest that torch finds here"))
+    if config.dtype == "auto":
+        from tunesmith.training.probe import probe_dtype
+
+        assert config.threads != "auto"
+        dtype, why = probe_dtype(config.threads)
+        config = replace(config, dtype=dtype)
+        decisions.append(Decision("dtype", dtype, why))
+    return config, decisions
+
+
+def _decide_refit(
+    training: TrainOptions, model: SelectOptions, forecasts: Sequence[Forecast], budget_s: float
+) -> tuple[TrainOptions, Decision]:
+    """Cheap rungs are always refitted; one that trains by gradient if that takes under a tenth of the budget."""
+    assert model.rungs != "auto"
+    cost = {f.name: f.fit_s for f in forecasts}
+    names = tuple(r.name for r in model.rungs if r.run and (is_cheap(r.name) or cost.get(r.name, 0.0) < 0.1 * budget_s))
+    why = "cheap rungs always; a rung trained by gradient if fitting it takes less than a tenth of the budget"
+    return replace(training, refit=names), Decision("train.refit", ", ".join(names), why)
+
+
+def _rungs_for(data: Dataset, model: SelectOptions) -> list[str]:
+    output = tasks.get(data.task).output
+    if model.only != "auto":
+        for name in model.only:
+            systems.get(name)
+        return list(model.only)
+    return [name for name, rung in systems.items() if output in rung.outputs]
+
+
+def _base_model(kind: str, wanted: str, emit: Emit) -> tuple[ModelSpec | None, Path | None, str]:
+    """(spec, folder, why); a default model that cannot be had is left out with the reason, a named one raises."""
+    default = DEFAULT_ENCODER if kind == "encoder" else DEFAULT_LM
+    try:
+        spec = pin(resolve(default if wanted == "auto" else wanted, "encoder" if kind == "encoder" else "lm"))
+        place = fetch(spec, emit)
+    except SourceUnavailable as error:
+        if wanted != "auto":
+            raise
+        return None, None, f"the default {kind} cannot be had here: {error.message}"
+    why = "you named it" if wanted != "auto" else f"the default {kind}: {spec.licence}, runs on a laptop"
+    return spec, place, why
+
+
+def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emit) -> Probe:
+    """Speeds on this machine and these texts, a few seconds in all."""
+    from tunesmith.training import probe as probes
+
+    rows = data.rows("train")
+    at = [int(i * len(rows) / 64) for i in range(min(64, len(rows)))]
+    some = rows.take(at)
+    emit("note", text="measuring the speed of this machine on these texts")
+    encoder = probes.probe_encoder(folders["encoder"], some.texts, limits) if "encoder" in folders else 0.0
+    if "lm" not in folders:
+        return Probe(encoder, tokens_per_text=probes.count_words(some.texts))
+    training, forward = probes.probe_lm(
+        folders["lm"], [f"{x} {y}" for x, y in zip(some.texts, some.targets, strict=True)][:16], limits
+    )
+    texts, prompts = probes.count_tokens(folders["lm"], some, tasks.get(data.task), prompt_of(data))
+    # a step takes at least three forward passes; where it takes more, the plan must not promise more
+    return Probe(encoder, min(forward, 3.0 * training), texts, prompts)
+
+
+def _size(data: Dataset) -> Size:
+    train = data.rows("train")
+    counts = sorted(train.targets.count(label) for label in data.labels)
+    per_label = float(counts[len(counts) // 2]) if counts else float(len(train))
+    output = tasks.get(data.task).output
+    return Size(len(train), data.count("dev"), data.count("test"), len(data.labels), per_label, output)
+
+
+def _told(rung: RungPlan) -> str:
+    if not rung.run:
+        return "not run"
+    return "full" if rung.steps is None and rung.dev_rows is None else "subset"
+
+
+def paths_of(options: IngestOptions) -> tuple[Path, ...]:
+    """The files or folders to learn from."""
+    return options.path if isinstance(options.path, tuple) else (options.path,)
+
+
+def existing(path: Path) -> Path:
+    """The path; DataError with the nearest name if nothing lies there."""
+    if not path.exists():
+        near = did_you_mean(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else None
+        raise DataError(f"{path}: no such file or folder.", hint=near)
+    return path
+
+
+def _relative_to(table: Any, base: Path) -> Any:
+    if not isinstance(table, Mapping):
+        return table
+    found = dict(table)
+    for key in ("path", "test", "dev"):
+        if isinstance(found.get(key), str) and not Path(found[key]).is_absolute():
+            found[key] = str(base / found[key])
+    return found
+
+
+def _hash(*values: Any) -> str:
+    return sha256_bytes(canonical(list(values)))[:16]

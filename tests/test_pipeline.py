@@ -1,0 +1,220 @@
+"""The whole job on a small table with tiny models: what a user sees, in seconds and without a network."""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+import tunesmith as ts
+from tunesmith.core.errors import ConfigError, DataError, RunError
+from tunesmith.testing import tiny_encoder
+
+WORDS = {
+    "billing": ["invoice", "charged", "refund", "payment", "price"],
+    "delivery": ["parcel", "courier", "late", "address", "arrive"],
+    "account": ["password", "login", "email", "locked", "profile"],
+}
+
+
+def tickets(n=150, seed=0):
+    draw = random.Random(seed)
+    rows = []
+    for number in range(n):
+        kind = draw.choice(list(WORDS))
+        words = draw.choices(WORDS[kind], k=4) + draw.choices(["the", "my", "please", "why", "again", "it"], k=6)
+        draw.shuffle(words)
+        rows.append({"ticket": f"T-{number:05d}", "message": " ".join(words), "kind": kind})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory):
+    return tiny_encoder(tmp_path_factory.mktemp("models") / "encoder")
+
+
+@pytest.fixture(scope="session")
+def options(encoder):
+    only = ["majority", "tfidf", "frozen"]
+    model = {"encoder": f"folder:{encoder}", "lm": "none", "only": only}
+    return {"target": "kind", "inputs": ["message"], "budget": "60s", "threads": 1, "model": model}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory, options):
+    out = tmp_path_factory.mktemp("runs") / "tickets"
+    return ts.run(tickets(), out=out, **options)
+
+
+def test_a_run_ends_with_a_verdict_a_report_and_a_page(finished):
+    report = json.loads((finished.folder / "08-evaluate" / "report.json").read_text())
+    assert {"version", "task", "data", "verdict", "comparisons", "systems", "checks", "decisions", "leads"} <= set(
+        report
+    )
+    assert report["verdict"]["winner"] in ("tfidf", "frozen")
+    assert report["data"]["train"] + report["data"]["dev"] + report["data"]["test"] <= 150
+    page = (finished.folder / "report.html").read_text()
+    assert report["verdict"]["sentence"].split(".")[0] in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_shipped_model_answers_texts_and_rows(finished):
+    made = finished.predict(["refund the invoice please", "my parcel is late courier"])
+    assert made.values == ("billing", "delivery")
+    again = finished.predict([{"message": "refund the invoice please", "other": 3}])
+    assert again.values == ("billing",)
+    assert (made.confidence > 0.34).all()
+
+
+def test_a_missing_input_column_is_named_with_the_nearest(finished):
+    with pytest.raises(DataError, match="message"):
+        finished.predict([{"mesage": "refund"}])
+
+
+def test_the_same_call_again_works_on_nothing(finished, options):
+    events = []
+    ts.run(tickets(), out=finished.folder, listeners=[events.append], **options)
+    assert {e["event"] for e in events} >= {"stage.reused", "run.done"}
+    assert not [e for e in events if e["event"] == "stage.start"]
+
+
+def test_a_changed_option_of_a_late_stage_redoes_only_that(finished, options, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder)
+    events = []
+    ts.run(tickets(), out=folder, listeners=[events.append], evaluate={"errors_shown": 3}, **options)
+    assert [e["stage"] for e in events if e["event"] == "stage.start"] == ["evaluate"]
+
+
+def test_a_moved_run_still_predicts(finished, tmp_path):
+    shutil.copytree(finished.folder, tmp_path / "moved")
+    assert ts.open_run(tmp_path / "moved").predict(["parcel late"]).values == ("delivery",)
+
+
+def test_plan_yaml_is_a_config_that_gives_the_same_results(finished, tmp_path):
+    again = ts.run(finished.folder / "plan.yaml", out=tmp_path / "again")
+    assert again.report.systems[0].scores == finished.report.systems[0].scores
+    one, two = (
+        (folder / "08-evaluate" / "predictions.parquet").read_bytes() for folder in (finished.folder, again.folder)
+    )
+    assert one == two
+
+
+def test_every_decision_stands_in_the_plan_with_its_reason(finished):
+    plan = yaml.safe_load((finished.folder / "plan.yaml").read_text())
+    assert "auto" not in (plan["data"]["target"], plan["threads"], plan["dtype"], plan["model"]["rungs"])
+    assert any(key.startswith("model.rungs.") for key in plan["plan"]["why"])
+    assert all(": " in why for why in plan["plan"]["why"].values())
+
+
+def test_config_keeps_the_words_of_the_user(finished):
+    asked = yaml.safe_load((finished.folder / "config.yaml").read_text())
+    assert asked["budget"] == "60s"
+    assert asked["data"]["target"] == "kind"
+
+
+def test_plan_trains_nothing(tmp_path, options):
+    plan = ts.plan(tickets(), out=tmp_path / "p", **options)
+    assert plan.config.model.rungs != "auto"
+    assert not (tmp_path / "p" / "05-select").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"budgett": "1m"}, r"config\.budgett"),
+        ({"budget": "soon"}, r"config\.budget"),
+        ({"model": {"wurth": 1}}, r"config\.model\.wurth"),
+        ({"model": {"only": ["tfidff"]}}, "no system is called 'tfidff'"),
+        ({"task": "clasify"}, "clasify"),
+        ({"target": "knd"}, "knd"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_trained(tmp_path, options, more, message):
+    with pytest.raises(ts.TunesmithError, match=message):
+        ts.run(tickets(), out=tmp_path / "r", **{**options, **more})
+    assert not (tmp_path / "r" / "05-select" / "ladder.json").exists()
+
+
+def test_an_unfinished_run_says_how_to_go_on(tmp_path, options):
+    ts.plan(tickets(), out=tmp_path / "p", **options)
+    with pytest.raises(RunError, match="not finished") as caught:
+        ts.open_run(tmp_path / "p")
+    assert "tunesmith run" in caught.value.hint
+
+
+def test_nothing_to_learn_from_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="at least one row"):
+        ts.run([], out=tmp_path / "r")
+
+
+def tunesmith(*words, stdin=None):
+    command = [sys.executable, "-m", "tunesmith", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, input=stdin)
+
+
+def test_help_is_quick_and_loads_no_model_library():
+    code = (
+        "import sys, time; t = time.perf_counter(); import tunesmith; took = time.perf_counter() - t;"
+        "from tunesmith.cli import app; import typer.main; typer.main.get_command(app);"
+        "assert took < 0.3, took; heavy = {'torch', 'transformers', 'peft', 'sklearn', 'numpy'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_command_line_predicts_a_table_in_order_with_its_columns(finished, tmp_path):
+    table = tmp_path / "new.csv"
+    table.write_text('ticket,message\nA,refund the invoice\nB,"parcel, late"\n')
+    done = tunesmith("predict", finished.folder, table)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "ticket,message,prediction,confidence"
+    assert lines[1].startswith("A,refund the invoice,billing,")
+    assert lines[2].startswith('B,"parcel, late",delivery,')
+
+
+def test_the_command_line_answers_lines_of_stdin_and_one_text(finished):
+    done = tunesmith("predict", finished.folder, "-", "--json", stdin="refund invoice\nparcel late\n")
+    assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == ["billing", "delivery"]
+    assert tunesmith("predict", finished.folder, "locked login password").stdout.startswith("account\t")
+
+
+def test_show_prints_the_contract_as_json(finished):
+    done = tunesmith("show", finished.folder, "--json")
+    assert json.loads(done.stdout)["verdict"]["winner"] == finished.report.winner
+
+
+def test_runs_lists_finished_and_unfinished_runs(finished):
+    rows = json.loads(tunesmith("runs", finished.folder.parent, "--json").stdout)
+    assert [row["finished"] for row in rows] == [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "nowhere.csv"], "nowhere.csv"),
+        (["show", "nowhere"], "no such run"),
+        (["list", "modells"], "Did you mean 'models'?"),
+        (["run", "x.csv", "--require", "worse"], "--require"),
+        (["predict"], "Missing argument"),
+        (["rnu"], "rnu"),
+        (["cache", "--remove", "nothing-like-it"], "nothing-like-it"),
+    ],
+)
+def test_mistakes_end_with_exit_code_2_and_no_traceback(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = tunesmith(*words)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_require_better_exits_4_when_tuning_was_not_better(finished, options):
+    asked = str(finished.folder)
+    assert tunesmith("run", asked, "--require", "better").returncode == 4
