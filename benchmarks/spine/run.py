@@ -217,7 +217,7 @@ def mts_dialog(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
     made = []
     for metric in ("rouge_l", "fact_f1", "unsupported_rate"):
         scores = ladder(report, metric)
-        rivals = [v for k, v in scores.items() if k in ("zero_shot", "copy", "lead") and v is not None]
+        rivals = [v for k, v in scores.items() if k in ("zero_shot", "copying", "lead") and v is not None]
         bar = max(rivals) if metric == "rouge_l" else None
         tuned = system(report, "lm")["scores"][metric]
         made.append(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -215,6 +216,9 @@ def main() -> None:
     """Entry point: runs a command and turns errors into messages and exit codes."""
     debug = "--debug" in sys.argv or bool(os.environ.get("TUNESMITH_DEBUG"))
     sys.argv = [word for word in sys.argv if word != "--debug"]  # allowed anywhere on the line
+    if not debug:  # libraries' words to their own developers
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
     try:
         code = app(standalone_mode=False, prog_name="tunesmith")  # an Exit comes back as its code
     except TunesmithError as error:

@@ -274,7 +274,10 @@ def _rungs_for(data: Dataset, model: SelectOptions) -> list[str]:
         for name in model.only:
             systems.get(name)
         return list(model.only)
-    return [name for name, rung in systems.items() if output in rung.outputs]
+    found = {name: rung for name, rung in systems.items() if output in rung.outputs}
+    # Cheap ones first: what they reach tells whether a costly one that pauses is promising.
+    stands_on = {"nothing": 0, "encoder": 1, "lm": 2}
+    return sorted(found, key=lambda n: (not is_cheap(n), stands_on[found[n].needs], found[n].kind == "tuned", n))
 
 
 def _base_model(kind: str, wanted: str, emit: Emit) -> tuple[ModelSpec | None, Path | None, str]:

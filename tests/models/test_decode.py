@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tunesmith.core.context import Limits
-from tunesmith.models.decode import _Trie
+from tunesmith.models.decode import _Trie, before_loop
 from tunesmith.models.lm import LanguageModel
 from tunesmith.testing import tiny_lm
 from tunesmith.testing.sentences import SENTENCES
@@ -86,6 +86,29 @@ def test_generation_ends_at_the_stop_token_and_rows_may_end_at_different_times(l
         assert_same_as_transformers(lm, prompts, prefix, 24)
     finally:
         config.eos_token_id = before
+
+
+def test_a_loop_is_kept_once_and_what_is_no_loop_is_left_alone() -> None:
+    said = [1, 2, 3]
+    assert before_loop([*said, *[7] * 24]) == 4
+    assert before_loop([*said, *[7] * 23]) is None
+    assert before_loop([*said, *[7, 8, 9, 10, 11, 12, 13] * 4]) == 3 + 7
+    assert before_loop([*said, *[7, 8, 9, 10, 11, 12, 13] * 3, 7, 8, 9]) is None
+    assert before_loop(list(range(200))) is None
+    assert before_loop([]) is None
+
+
+def test_breaking_loops_ends_answers_early_and_changes_nothing_before(lm: LanguageModel) -> None:
+    prompts, prefix = prompts_of(lm, 12)
+    plain = lm.generate(prompts, max_new_tokens=120, prefix=prefix)
+    broken = lm.generate(prompts, max_new_tokens=120, prefix=prefix, break_loops=True)
+    assert any(len(b.ids) < len(p.ids) for p, b in zip(plain, broken, strict=True)), "no loop: the test shows nothing"
+    for p, b in zip(plain, broken, strict=True):
+        assert p.ids[: len(b.ids)] == b.ids
+        if len(b.ids) < len(p.ids):
+            assert b.ended
+            rest = p.ids[len(b.ids) :]
+            assert any(rest[k:] == rest[:-k] for k in range(1, 49) if len(rest) > k), "it was cut outside a loop"
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -129,6 +129,8 @@ def test_the_loss_by_hand_with_weights(spec, tmp_path):
     assert np.allclose(model.head()[0], weight, atol=1e-6)
 
 
-def test_the_forecast_of_steps_is_three_passes_of_32():
-    assert forecast_steps(3200) == 300
-    assert forecast_steps(1) == 3
+def test_many_rows_are_read_twice_and_few_more_often():
+    assert forecast_steps(32_000) == 2000
+    assert forecast_steps(4000) == 250
+    assert forecast_steps(320) == 80
+    assert forecast_steps(1) == 8

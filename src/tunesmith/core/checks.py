@@ -6,10 +6,13 @@ writes it down and stops the run if it does not hold. A check that does not appl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import CheckFailed
+from tunesmith.core.files import read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -57,3 +60,29 @@ def require(check: Check) -> None:
             f"check failed: {check.name}{who}: measured {check.value}, must be {check.bound}.",
             hint=check.remedy or None,
         )
+
+
+class Kept:
+    """Records checks and keeps them in a file, so that work found finished after a kill still has its proofs.
+
+    Use `kept.record` in place of `ctx.check`; `kept.save()` when the work has ended, `Kept.replay` when it is found.
+    """
+
+    def __init__(self, record: Callable[[Check], None], path: Path) -> None:
+        self._record, self._path = record, path
+        self._made: list[Check] = []
+
+    def record(self, check: Check) -> None:
+        """Keep the check and hand it on."""
+        self._made.append(check)
+        self._record(check)
+
+    def save(self) -> None:
+        """Write what was recorded."""
+        write_json(self._path, [check.to_dict() for check in self._made])
+
+    @classmethod
+    def replay(cls, record: Callable[[Check], None], path: Path) -> None:
+        """Record once more what finished work had recorded."""
+        for row in read_json(path):
+            record(Check.from_dict(row))

@@ -54,7 +54,12 @@ def curate(data: Dataset, options: CurateOptions, ctx: Context) -> Dataset:
                 f"curation would leave no {part} rows: all {before.count(part):,} were found to copy others.",
                 hint="see findings.parquet; --keep-leaks keeps rows that copy test rows.",
             )
-    return data.with_table(data.table, curation=_summary(before, data, found))
+    return data.with_table(
+        data.table,
+        curation=_summary(before, data, found),
+        test_flags=_test_flags(data, found),
+        lineage=_lineage(before, data, found),
+    )
 
 
 def clean(
@@ -105,3 +110,30 @@ def _summary(before: Dataset, after: Dataset, found: Sequence[Finding]) -> dict[
         "leaks_dropped": steps.get("leaks", {}).get("drop", 0),
         "leaks_kept": steps.get("leaks", {}).get("flag", 0),
     }
+
+
+def _test_flags(data: Dataset, found: Sequence[Finding]) -> dict[str, list[int]]:
+    """step -> ids of the test rows that it flagged: the score is shown with and without them."""
+    tested = set(data.rows("test", blind=True).ids.tolist())
+    flags: dict[str, set[int]] = {}
+    for finding in found:
+        if finding.action == "flag" and finding.id in tested:
+            flags.setdefault(finding.step, set()).add(finding.id)
+    return {name: sorted(ids) for name, ids in flags.items()}
+
+
+def _lineage(before: Dataset, after: Dataset, found: Sequence[Finding]) -> list[dict[str, Any]]:
+    """How many rows went into and out of each stage and step, and what it did, in order."""
+    notes = before.notes
+    files = ", ".join(f"{name} ({rows:,} rows)" for name, rows in notes.get("files", {}).items())
+    used = int(notes.get("rows_used", before.table.num_rows))
+    story = [{"stage": "ingest", "rows_in": int(notes.get("rows", used)), "rows_out": used, "what": f"read {files}"}]
+    left = used
+    for name in dict.fromkeys(finding.step for finding in found):
+        done = Counter(f.action for f in found if f.step == name)
+        words = {"drop": "dropped", "fix": "mended", "flag": "flagged"}
+        what = ", ".join(f"{words[action]} {count:,}" for action, count in sorted(done.items()))
+        story.append({"stage": f"curate: {name}", "rows_in": left, "rows_out": left - done["drop"], "what": what})
+        left -= done["drop"]
+    parts = ", ".join(f"{after.count(part):,} {part}" for part in _PARTS)
+    return [*story, {"stage": "split", "rows_in": left, "rows_out": sum(map(after.count, _PARTS)), "what": parts}]

@@ -413,9 +413,13 @@ def _flagged(
 
 
 def _decisions(ladder: Ladder, trained: Trained) -> list[tuple[str, str, str]]:
-    tuned = ladder.candidate or "none"
+    tuned = "best on dev of the systems that tune weights, fixed before the test was opened"
     made = [
-        ("candidate", tuned, "best on dev of the systems that tune weights, fixed before the test was opened"),
+        (
+            "candidate",
+            ladder.candidate or "none",
+            tuned if ladder.candidate else "no system that tunes weights was run",
+        ),
         ("reference", ladder.reference, "best on dev of the systems that do not, fixed before the test was opened"),
         ("best on dev", ladder.choice, ladder.why),
     ]

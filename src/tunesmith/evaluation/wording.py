@@ -45,6 +45,9 @@ METRICS = {
     "unsupported_rate": Metric(
         "Unsupported facts", "the share of facts in the answers that their source does not contain", better="lower"
     ),
+    "unsupported_numbers": Metric(
+        "Unsupported numbers", "the share of numbers in the answers that their source does not contain", better="lower"
+    ),
     "rouge_l": Metric("ROUGE-L", "the overlap of word order with the reference"),
     "rouge1": Metric("ROUGE-1", "the overlap of words with the reference"),
     "rouge2": Metric("ROUGE-2", "the overlap of word pairs with the reference"),

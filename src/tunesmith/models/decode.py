@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
     from tunesmith.models.lm import LanguageModel
 
-# Tokens in one forward pass: enough to keep the arithmetic busy, few enough to fit beside the weights.
-_TOKENS_AT_ONCE = 1024
-# Rows of logits at once; with 262,144 words a row takes a megabyte.
+# Tokens in one forward pass. Label trees keep the arithmetic busy by themselves; writing wants many rows at once,
+# because a step reads all weights for however few rows there are.
+_SCORED_AT_ONCE, _WRITTEN_AT_ONCE = 1024, 8192
+# Logits at once; with 262,144 words those of one position take a megabyte.
 _LOGITS_BYTES = 256 << 20
+# An answer that has said the same thing so many times in a row, and at least so many tokens of it, says nothing more.
+_LOOP_TIMES, _LOOP_TOKENS, _LONGEST_LOOP = 4, 24, 48
 # Together, labels left unexpanded by the bounded search have at most this share of the best one's probability.
 _LEFT_OUT = 1e-3
 
@@ -97,13 +100,13 @@ class _Reader:
         self.prefix = list(_shared(prompts, prefix))
         self._read: Cache | None = None
 
-    def batches(self, *, rows: int, grow: int) -> Iterator[list[int]]:
-        """Positions of prompts, similar lengths together; grow: tokens that each row will add later."""
+    def batches(self, *, rows: int, grow: int, tokens: int) -> Iterator[list[int]]:
+        """Positions of prompts, similar lengths together; grow: tokens that each row adds to at most `tokens`."""
         order = sorted(range(len(self.prompts)), key=lambda i: (-len(self.prompts[i]), i))
         batch: list[int] = []
         for i in order:
             longest = len(self.prompts[batch[0] if batch else i]) - len(self.prefix)
-            if batch and (len(batch) >= rows or (longest + grow) * (len(batch) + 1) > _TOKENS_AT_ONCE):
+            if batch and (len(batch) >= rows or (longest + grow) * (len(batch) + 1) > tokens):
                 yield batch
                 batch = []
             batch.append(i)
@@ -144,16 +147,19 @@ def generate(
     max_new_tokens: int,
     prefix: Sequence[int] = (),
     rows: int = 16,
+    break_loops: bool = False,
 ) -> list[Generated]:
     """The greedy continuation of each prompt, in order, up to a stop token or `max_new_tokens`.
 
     prompts: token ids, none empty. prefix: ids that prompts are known to begin with; read once.
     rows:    prompts at once; a step of a few rows costs little more than a step of one.
+    break_loops: end an answer that repeats itself for the fourth time in a row, and keep the first time. Greedy
+             writing of small models hardly ever leaves such a loop, and would fill the limit with it.
     """
     reader = _Reader(lm, prompts, prefix)
     stops = torch.tensor(lm.stops, device=lm.device)
     answers: list[Generated] = [Generated([], False)] * len(prompts)
-    for batch in reader.batches(rows=rows, grow=min(max_new_tokens, 32)):
+    for batch in reader.batches(rows=rows, grow=min(max_new_tokens, 32), tokens=_WRITTEN_AT_ONCE):
         read = reader.read(batch)
         cache, keys_at, at = read.cache, read.keys_at, read.lengths
         rows_left = list(batch)
@@ -167,6 +173,10 @@ def generate(
                     rows_left[row] = -1
                 elif i >= 0:
                     written[i].append(word)
+                    kept = before_loop(written[i]) if break_loops else None
+                    if kept is not None:
+                        answers[i] = Generated(written[i][:kept], True)
+                        rows_left[row] = -1
             live = [row for row, i in enumerate(rows_left) if i >= 0 and len(written[i]) < max_new_tokens]
             if not live:
                 break
@@ -184,6 +194,19 @@ def generate(
             if not answers[i].ended:
                 answers[i] = Generated(written[i], False)
     return answers
+
+
+def before_loop(ids: Sequence[int]) -> int | None:
+    """How many of the ids to keep if they end in a loop: up to the end of its first time; None if they do not."""
+    n = len(ids)
+    for period in range(1, min(_LONGEST_LOOP, n // _LOOP_TIMES) + 1):
+        times = max(_LOOP_TIMES, -(-_LOOP_TOKENS // period))
+        if n < period * times or ids[-1] != ids[-1 - period]:
+            continue
+        tail = ids[n - period * times :]
+        if all(tail[j] == tail[j - period] for j in range(period, len(tail))):
+            return n - period * (times - 1)
+    return None
 
 
 @dataclass(frozen=True)
@@ -245,7 +268,9 @@ def label_log_probs(
     first = torch.tensor([label[0] for label in labels], device=lm.device)
     scores = np.empty((len(prompts), len(labels)))
     every = list(range(len(labels)))
-    for batch in reader.batches(rows=32, grow=len(trie.token) if exact else min(64, len(trie.token))):
+    tree = len(trie.token) if exact else min(64, len(trie.token))
+    at_once = min(_SCORED_AT_ONCE, max(1, 2 * _LOGITS_BYTES // (4 * lm.vocabulary)))
+    for batch in reader.batches(rows=32, grow=tree, tokens=at_once):
         read = reader.read(batch)
         start = torch.log_softmax(read.last, dim=1)  # (b, vocabulary)
         bound = start[:, first].double().cpu().numpy()  # (b, k): a label is at most as probable as its first token

@@ -87,6 +87,11 @@ class LanguageModel:
         return int(getattr(_text_config(self.model), "max_position_embeddings", _LONGEST))
 
     @property
+    def vocabulary(self) -> int:
+        """Words that the output head scores."""
+        return int(_output_head(self.model).weight.shape[0])
+
+    @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
 
@@ -128,12 +133,20 @@ class LanguageModel:
         return out[0].float()  # type: ignore[no-any-return]
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, prefix: Sequence[int] = (), rows: int = 16
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        prefix: Sequence[int] = (),
+        rows: int = 16,
+        break_loops: bool = False,
     ) -> list[Generated]:
         """Greedy answers; see decode.generate."""
         from tunesmith.models import decode
 
-        return decode.generate(self, prompts, max_new_tokens=max_new_tokens, prefix=prefix, rows=rows)
+        return decode.generate(
+            self, prompts, max_new_tokens=max_new_tokens, prefix=prefix, rows=rows, break_loops=break_loops
+        )
 
     def label_log_probs(
         self,

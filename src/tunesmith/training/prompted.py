@@ -110,7 +110,9 @@ class Prompted:
         return ids
 
     def _write(self, prompts: Sequence[Sequence[int]]) -> list[str | None]:
-        answers = self.lm.generate(prompts, max_new_tokens=self.lengths.max_new_tokens, prefix=self.asker.prefix)
+        answers = self.lm.generate(
+            prompts, max_new_tokens=self.lengths.max_new_tokens, prefix=self.asker.prefix, break_loops=True
+        )
         template, task, prompt = self.asker.template, self.asker.task, self.asker.prompt
         return [task.parse(template.read(answer.ids), prompt) for answer in answers]
 

@@ -14,6 +14,7 @@ from typing import Literal, cast
 
 import numpy as np
 
+from tunesmith.core.checks import Kept
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.errors import ConfigError
@@ -103,23 +104,32 @@ class Bench:
         folder = self.ctx.workdir / "systems" / plan.name
         done = folder / "rung.json"
         if done.exists():
+            Kept.replay(self.ctx.check, folder / "checks.json")
             return rung_from_dict(read_json(done)), Scored.load(folder, self.base)
-        made, seen = self._fit(blank, plan, folder, promising=promising)
+        proofs = Kept(self.ctx.check, folder / "checks.json")
+        made, seen = self._fit(blank, plan, folder, promising=promising, ctx=replace(self.ctx, check=proofs.record))
         seen.save(folder)
         made = replace(made, cost=made.cost.but(stored_bytes=stored_bytes(folder / "fitted")))
+        proofs.save()
         write_json(done, rung_to_dict(made))
         shutil.rmtree(folder / "work", ignore_errors=True)  # checkpoints and caches have served
         return made, seen
 
     def _fit(
-        self, blank: Rung, plan: RungPlan, folder: Path, *, promising: Callable[[float, Sequence[int]], bool]
+        self,
+        blank: Rung,
+        plan: RungPlan,
+        folder: Path,
+        *,
+        promising: Callable[[float, Sequence[int]], bool],
+        ctx: Context,
     ) -> tuple[Rung, Scored]:
         rung = systems.get(plan.name)
         train = self.train.take(np.sort(self.order[: plan.train_rows])) if plan.train_rows else self.train
         at = np.sort(self.dev_order[: plan.dev_rows]) if plan.dev_rows else np.arange(len(self.dev))
         dev = self.dev.take(at)
         job = replace(self.base, plan=plan, promising=lambda score: promising(score, dev.ids.tolist()))
-        ctx = replace(self.ctx, workdir=folder / "work")
+        ctx = replace(ctx, workdir=folder / "work")
         ctx.workdir.mkdir(parents=True, exist_ok=True)
         with metered_alone() as fitting:
             fitted = rung.fit(train, dev, job, ctx)
@@ -177,7 +187,8 @@ def choose(
     if candidate is not None:
         choice = _pick([scored[reference], scored[candidate]], by_name, options, seed)
     frugal, price = _frugal(choice, scored, by_name)
-    why = f"{choice} is best on dev: {by_name[choice].dev:.4f} {base.task.leads}. {price}"
+    metric = base.task.leads.replace("_", "-")
+    why = f"{choice} is what dev would ship: {100 * (by_name[choice].dev or 0.0):.1f} % {metric}. {price}"
     return Ladder(
         folder, base.task.name, base.prompt, base.encoder, base.lm, rank(rungs), candidate, reference, choice, frugal,
         why, base.task.leads,

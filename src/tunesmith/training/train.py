@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
+from tunesmith.core.checks import Kept
 from tunesmith.core.context import Context
-from tunesmith.core.dataset import Dataset
+from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.files import read_json, stored_bytes, whole, write_json
-from tunesmith.core.meter import Cost
+from tunesmith.core.meter import Cost, Meter
 from tunesmith.tasks import task as tasks
 from tunesmith.training.embeddings import metered_alone
 from tunesmith.training.ladder import Ladder, Rung, Trained
@@ -67,24 +70,34 @@ def train(data: Dataset, ladder: Ladder, options: TrainOptions, ctx: Context) ->
             continue
         folder = ctx.workdir / "systems" / name
         done = ctx.workdir / f"{name}.json"
-        if not done.exists():
-            rung = ladder[name]
-            job = ladder.job(name, options={**options.for_rungs(), **rung.settings})
-            steps = _scaled_steps(rung, len(rows))
-            job = replace(job, plan=replace(rung.plan, steps=steps, pause_steps=None, train_rows=None), frozen=True)
-            work = ctx.workdir / "work" / name
-            work.mkdir(parents=True, exist_ok=True)
-            with metered_alone() as meter:
-                fitted = systems.get(name).fit(rows, rows.take([]), job, replace(ctx, workdir=work))
-            with whole(folder) as draft:
-                draft.mkdir()
-                fitted.save(draft)
-                assert rung.path is not None
-                _copy_calibration(ladder, rung, draft)
-            write_json(done, _cost(meter, rung, stored_bytes(folder)).to_dict())
+        if done.exists():
+            Kept.replay(ctx.check, ctx.workdir / f"{name}.checks.json")
+        else:
+            proofs = Kept(ctx.check, ctx.workdir / f"{name}.checks.json")
+            meter = _refit(name, ladder, rows, options, folder, replace(ctx, check=proofs.record))
+            proofs.save()
+            write_json(done, _cost(meter, ladder[name], stored_bytes(folder)).to_dict())
         costs[name] = Cost(**read_json(done))
         refitted.append(name)
     return Trained(ctx.workdir, tuple(refitted), costs, why)
+
+
+def _refit(name: str, ladder: Ladder, rows: Rows, options: TrainOptions, folder: Path, ctx: Context) -> Meter:
+    """Fit the rung on `rows` with frozen settings into `folder`; what it cost."""
+    rung = ladder[name]
+    job = ladder.job(name, options={**options.for_rungs(), **rung.settings})
+    plan = replace(rung.plan, steps=_scaled_steps(rung, len(rows)), pause_steps=None, train_rows=None)
+    work = ctx.workdir / "work" / name
+    work.mkdir(parents=True, exist_ok=True)
+    with metered_alone() as meter:
+        job = replace(job, plan=plan, frozen=True)
+        fitted = systems.get(name).fit(rows, rows.take([]), job, replace(ctx, workdir=work))
+    with whole(folder) as draft:
+        draft.mkdir()
+        fitted.save(draft)
+        _copy_calibration(ladder, rung, draft)
+    shutil.rmtree(work, ignore_errors=True)
+    return meter
 
 
 def _reason_against(rung: Rung, refit: Sequence[str] | Literal["auto"]) -> str | None:
@@ -101,13 +114,13 @@ def _scaled_steps(rung: Rung, n_rows: int) -> int | None:
     return max(1, round(float(best) * n_rows / rung.train_rows))
 
 
-def _copy_calibration(ladder: Ladder, rung: Rung, folder: Any) -> None:
+def _copy_calibration(ladder: Ladder, rung: Rung, folder: Path) -> None:
     source = ladder.folder / str(rung.path) / "temperature.json"
     if source.exists():
         write_json(folder / "temperature.json", read_json(source))
 
 
-def _cost(meter: Any, rung: Rung, stored: int) -> Cost:
+def _cost(meter: Meter, rung: Rung, stored: int) -> Cost:
     return rung.cost.but(
         train_cpu_s=round((rung.cost.train_cpu_s or 0.0) + meter.cpu_s, 3),
         train_wall_s=round((rung.cost.train_wall_s or 0.0) + meter.wall_s, 3),
