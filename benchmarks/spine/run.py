@@ -157,12 +157,12 @@ def banking77_few(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
             writer.writeheader()
             for label in sorted(rows_by_label):
                 writer.writerows(draw.sample(rows_by_label[label], 10))
-        words = [path, "--test", folder / "test.csv", "--budget", "10m", "--seed", str(seed)]
+        words = [path, "--test", folder / "test.csv", "--budget", "5m", "--seed", str(seed)]
         report, seconds = finished(*words, out=work / f"banking77-few-{seed}")
         one = scored("", report, seconds, "accuracy", bar=0.86, aim=0.88, command="")
         values.append(one["value"])
         runs.append({key: one[key] for key in ("value", "winner", "claim", "seconds", "ladder")})
-    command = "tunesmith run few.csv --test test.csv --budget 10m --seed S"
+    command = "tunesmith run few.csv --test test.csv --budget 5m --seed S"
     mean = sum(values) / len(values)
     return [
         row("banking77_few", mean, bar=0.86, aim=0.88, unit="accuracy", command=command, n=3080, seeds=3, runs=runs)
@@ -170,9 +170,9 @@ def banking77_few(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
 
 
 def sms_spam(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
-    words = [data / "sms_spam" / "sms_spam.jsonl", "--target", "label", "--budget", "3m" if quick else "10m"]
+    words = [data / "sms_spam" / "sms_spam.jsonl", "--target", "label", "--budget", "3m" if quick else "5m"]
     report, seconds = finished(*words, out=work / "sms_spam")
-    command = "tunesmith run sms_spam.jsonl --target label --budget 10m"
+    command = "tunesmith run sms_spam.jsonl --target label --budget 5m"
     return [scored("sms_spam", report, seconds, "macro_f1", bar=0.983, aim=0.988, command=command)]
 
 
@@ -187,8 +187,8 @@ def noisyag_news(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
         "--input",
         "text",
     ]
-    report, seconds = finished(*words, "--budget", "10m", out=work / "noisyag_news")
-    command = "tunesmith run samples10000valMed.csv --test test_2000.csv --target label --input text --budget 10m"
+    report, seconds = finished(*words, "--budget", "5m", out=work / "noisyag_news")
+    command = "tunesmith run samples10000valMed.csv --test test_2000.csv --target label --input text --budget 5m"
     return [scored("noisyag_news", report, seconds, "accuracy", bar=0.82, aim=0.83, command=command)]
 
 

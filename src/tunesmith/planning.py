@@ -175,6 +175,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         )
     decisions: list[Decision] = []
     model = config.model
+    rungs_asked = model.rungs
     names = _rungs_for(data, model)
     encoder, lm = "none", "none"
     lost: dict[str, str] = {}
@@ -195,7 +196,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         began = time.monotonic()
         probe = _probe(data, folders, plan.limits, emit)
         size = _size(data)
-        left_s -= time.monotonic() - began
+        left_s -= time.monotonic() - began  # what the probe took
         rungs, forecasts = plan_rungs(runnable, size, probe, budget_s=plan.budget_s, left_s=left_s)
         for name in names:
             if name not in runnable:
@@ -211,6 +212,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     config = replace(config, model=model, train=training)
     plan = Plan(config, (*plan.decisions, *decisions), tuple(forecasts), made_from)
     plan.save(folder / "plan.yaml")
+    if rungs_asked == "auto":
+        # Only for the run that planned; whoever follows plan.yaml later follows it whatever the clock says.
+        plan = replace(plan, config=replace(config, model=replace(config.model, clock_s=max(1.0, left_s))))
     return plan
 
 

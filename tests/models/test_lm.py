@@ -131,7 +131,9 @@ def test_the_real_default_model_answers_as_transformers_does_one_by_one() -> Non
     lm = LanguageModel.load(found, Limits())
     questions = ("What is the capital of France?", "Name a colour.", "Write one short sentence about the sea, please.")
     prompts = [
-        lm.template.prompt_ids([{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": q}])
+        lm.template.prompt_ids(
+            [{"role": "system", "content": "You are a helpful assistant."}, {"role": "user", "content": q}]
+        )
         for q in questions
     ]
     prefix = prompts[0][:8]

@@ -11,7 +11,7 @@ from lm_case import LABELS, context_of, echoes, job_of, tickets
 from tunesmith.core.dataset import rows_of
 from tunesmith.models.decode import label_log_probs
 from tunesmith.training import prompting
-from tunesmith.training.prompted import softmax
+from tunesmith.training.prompted import Prompted, softmax
 from tunesmith.training.prompting import PromptedFitted
 from tunesmith.training.systems import system
 
@@ -100,3 +100,24 @@ def test_no_rows_give_no_answers(tmp_path: Path) -> None:
     assert answers.probabilities is not None
     assert answers.probabilities.shape == (0, 2)
     assert rows_of([]).texts == answers.values
+
+
+def test_the_wording_that_does_better_on_train_rows_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = prompting._label_loss
+
+    def judged(asked: Prompted, judges: object) -> tuple[float, list[float] | None]:
+        loss, prior = real(asked, judges)  # type: ignore[arg-type]
+        return loss + (0.0 if asked.asker.prompt.instruction.startswith("You are") else 10.0), prior
+
+    monkeypatch.setattr(prompting, "_label_loss", judged)
+    fitted = fit(tmp_path)
+    assert fitted.about["instruction"].startswith("You are a helpful assistant. Read the text")
+    asked = fitted._answers
+    assert asked is not None
+    assert "You are a helpful assistant." in asked.asker.text("x")
+    fitted.save(tmp_path / "saved")
+    again = system.get("zero_shot").load(tmp_path / "saved", job_of(tmp_path), context_of(tmp_path))
+    assert isinstance(again, PromptedFitted)
+    again.predict(["x"], context_of(tmp_path))
+    assert again._answers is not None
+    assert "You are a helpful assistant." in again._answers.asker.text("x")

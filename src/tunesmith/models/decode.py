@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Tokens in one forward pass. Label trees keep the arithmetic busy by themselves; writing wants many rows at once,
 # because a step reads all weights for however few rows there are.
-_SCORED_AT_ONCE, _WRITTEN_AT_ONCE = 1024, 8192
+_SCORED_AT_ONCE, _WRITTEN_AT_ONCE = 1024, 4096
 # Logits at once; with 262,144 words those of one position take a megabyte.
 _LOGITS_BYTES = 256 << 20
 # An answer that has said the same thing so many times in a row, and at least so many tokens of it, says nothing more.

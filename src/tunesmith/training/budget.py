@@ -139,8 +139,9 @@ def _costly(name: str, size: Size, probe: Probe, *, share: float, budget_s: floa
     # How many rows of dev and test it may answer: a third of the share for what also trains, else all of it.
     for_answers = (share / 3 if tuned else share - fit_none) - load_s
     scored = int(min(max(0.0, for_answers) / max(per_answer, 1e-9), size.n_dev + size.n_test))
-    dev_rows = min(size.n_dev, max(scored // 3, min(scored // 2, size.n_dev)), _MOST_SCORED[size.output])
-    test_rows = min(size.n_test, scored - dev_rows, _MOST_SCORED[size.output])
+    most = _MOST_SCORED[size.output] if rung.needs == "lm" else size.n_dev + size.n_test
+    dev_rows = min(size.n_dev, max(scored // 3, min(scored // 2, size.n_dev)), most)
+    test_rows = min(size.n_test, scored - dev_rows, most)
     least = _LEAST_SCORED[size.output]
     if dev_rows < min(least, size.n_dev) or test_rows < min(least, size.n_test):
         return RungPlan(name, run=False, why=f"needs about {_told(whole_s)}"), not_run

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 # Longer rows are rare and cost memory squared in attention; what is cut is counted and shown.
 _MOST_TOKENS = 2048
+_CUT_SHARE = 0.005
 _BATCH = 64  # texts between two ticks of the progress bar
 
 
@@ -45,13 +46,16 @@ class Lengths:
 
 
 def lengths_of(template: Template, answers: Sequence[str], context: int) -> Lengths:
-    """Limits for answers like these: as long as 99 of 100 of them and a tenth more; the rest is the prompt's.
+    """Limits for answers like these: so long that at most 1 in 200 of their tokens is cut; the rest is the prompt's.
 
     Prompts are bounded by the context (and 2,048 tokens), not by the longest one seen: later rows may be longer.
     """
     replies = np.array([len(template.answer_ids(answer)) for answer in answers])
     max_tokens = min(context, _MOST_TOKENS)
-    return Lengths(max_tokens, min(int(np.ceil(1.1 * np.percentile(replies, 99))) + 8, max_tokens // 2))
+    longest = int(replies.max(initial=1))
+    cut = np.array([np.maximum(0, replies - limit).sum() for limit in range(longest + 1)])
+    enough = int(np.argmax(cut <= _CUT_SHARE * replies.sum()))
+    return Lengths(max_tokens, min(int(np.ceil(1.1 * enough)) + 8, max_tokens // 2))
 
 
 @dataclass(frozen=True)

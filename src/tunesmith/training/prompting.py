@@ -1,4 +1,4 @@
-"""Fits prompted systems: which shots to show, and whether to take off what the model says of any text."""
+"""Fits prompted systems: how to ask, which shots to show, and whether to take off what is said of any text."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
+from tunesmith.tasks import Prompt
 from tunesmith.training.systems import Job
 
 if TYPE_CHECKING:
     from tunesmith.models.lm import LanguageModel
     from tunesmith.training.prompted import Lengths, Prompted
 
-Shots = tuple[tuple[str, str], ...]
-
+# Rows that choose between prompts for text, by the loss of their answers: they are long, and few suffice.
+TEXT_ROWS = 16
 _LEAST = 1e-6  # of a probability whose logarithm is taken
 
 
@@ -53,11 +54,11 @@ class PromptedFitted:
 
 
 def fit_prompted(
-    name: str, train: Rows, job: Job, ctx: Context, *, candidates: Sequence[Shots], rows: int
+    name: str, train: Rows, job: Job, ctx: Context, *, candidates: Sequence[Prompt], rows: int
 ) -> PromptedFitted:
-    """The best of some sets of shots on a few train rows: by log-loss for labels, by the answers' loss for text.
+    """The best of some prompts on a few train rows: by errors and log-loss for labels, by the answers' loss for text.
 
-    rows: how many train rows decide (spread over the labels); for labels they also measure the prior.
+    rows: how many train rows decide (spread over the labels; 16 for text); for labels they also measure the prior.
     With job.frozen, what an earlier fit chose (in job.options) is taken over as it is.
     """
     if job.frozen and "chosen" in job.options:
@@ -66,10 +67,9 @@ def fit_prompted(
     from tunesmith.training.prompted import lengths_of, lm_folder
 
     lm = LanguageModel.load(lm_folder(job, ctx), ctx.limits)
-    judges = train.take(_spread(train.targets, rows, seed=ctx.seed))
+    judges = train.take(_spread(train.targets, rows if job.labels else TEXT_ROWS, seed=ctx.seed))
     tried: list[tuple[float, int, dict[str, Any]]] = []
-    for i, shots in enumerate(candidates):
-        prompt = replace(job.prompt, shots=shots)
+    for i, prompt in enumerate(candidates):
         lengths = lengths_of(lm.template, train.targets, lm.context)
         about: dict[str, Any] = {
             "version": 1,
@@ -78,11 +78,11 @@ def fit_prompted(
             "task": job.task.name,
             "instruction": prompt.instruction,
             "labels": list(job.labels),
-            "shots": [list(shot) for shot in shots],
+            "shots": [list(shot) for shot in prompt.shots],
             "template": lm.template.fingerprint,
             "lengths": [lengths.max_tokens, lengths.max_new_tokens],
             "prior": None,
-            "settings": {"calibrated": False, "draw": i},
+            "settings": {"calibrated": False, "prompt": i},
         }
         if job.labels:
             loss, prior = _label_loss(_prompted(lm, job, about), judges)
@@ -105,7 +105,7 @@ def _prompted(lm: LanguageModel, job: Job, about: dict[str, Any]) -> Prompted:
     from tunesmith.training.prompted import Lengths, Prompted, asker_for
 
     shots = tuple((str(a), str(b)) for a, b in about["shots"])
-    prompt = replace(job.prompt, shots=shots)
+    prompt = replace(job.prompt, instruction=str(about["instruction"]), shots=shots)
     prior = None if about["prior"] is None else np.array(about["prior"], dtype=np.float64)
     return Prompted(lm, asker_for(lm, job, prompt), Lengths(*about["lengths"]), job.labels, prior)
 

@@ -7,6 +7,7 @@ killed select goes on with the next one.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Literal, cast
 
 import numpy as np
 
-from tunesmith.core.checks import Kept
+from tunesmith.core.checks import Check, Kept
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.errors import ConfigError
@@ -23,6 +24,7 @@ from tunesmith.core.meter import Cost
 from tunesmith.core.predictions import Predictions
 from tunesmith.models.resolve import resolve
 from tunesmith.tasks import task as tasks
+from tunesmith.training.budget import is_cheap
 from tunesmith.training.calibrate import fit_temperature, save_temperature
 from tunesmith.training.dev_scores import Scored, challenge, interval_of, subset
 from tunesmith.training.embeddings import metered_alone
@@ -55,6 +57,13 @@ class SelectOptions:
         default=0.3, metadata={"help": "points of the leading metric that a cheaper rung may be below the best"}
     )
     folds: int = field(default=5, metadata={"help": "folds of cross-validation"})
+    clock_s: float | None = field(
+        default=None,
+        metadata={
+            "key": False,
+            "help": "costly rungs do not start after so many seconds; a plan that is kept has none",
+        },
+    )
     repeats: int = field(default=2, metadata={"help": "repeats of cross-validation when dev has under 1,000 rows"})
 
 
@@ -91,6 +100,7 @@ class Bench:
 
     def __init__(self, train: Rows, dev: Rows, base: Job, options: SelectOptions, ctx: Context) -> None:
         self.train, self.dev, self.base, self.options, self.ctx = train, dev, base, options, ctx
+        self.began = time.monotonic()
         # One permutation for all rungs: smaller subsets are the heads of larger ones, so they stay paired.
         self.order = np.random.default_rng([ctx.seed, 7]).permutation(len(train))
         self.dev_order = np.random.default_rng([ctx.seed, 11]).permutation(len(dev))
@@ -100,12 +110,24 @@ class Bench:
         rung = systems.get(plan.name)
         blank = Rung(plan.name, rung.kind, rung.needs, "not run", plan.why, plan, base=self._base(rung.needs))
         if not plan.run:
+            if rung.kind == "tuned":
+                unproved = "the rung was not run: " + plan.why
+                self.ctx.check(Check.not_applicable("proofs of training", "all hold", unproved, system=plan.name))
             return blank, None
         folder = self.ctx.workdir / "systems" / plan.name
         done = folder / "rung.json"
+        if done.exists() and not rung_from_dict(read_json(done)).ran:
+            return rung_from_dict(read_json(done)), None
         if done.exists():
             Kept.replay(self.ctx.check, folder / "checks.json")
             return rung_from_dict(read_json(done)), Scored.load(folder, self.base)
+        if self._too_late(plan.name):
+            why = f"the clock: the rungs before it took the {self.options.clock_s or 0.0:.0f} s that were left"
+            # Written before anything follows from it, and obeyed on resume: the clock never decides twice.
+            self.ctx.emit("decision", what=f"model.rungs.{plan.name}", choice="not run", why=why)
+            skipped = replace(blank, why=why)
+            write_json(done, rung_to_dict(skipped))
+            return skipped, None
         proofs = Kept(self.ctx.check, folder / "checks.json")
         made, seen = self._fit(blank, plan, folder, promising=promising, ctx=replace(self.ctx, check=proofs.record))
         seen.save(folder)
@@ -168,6 +190,10 @@ class Bench:
         answers = [rung.cross_fit(rows, folds, job, ctx) for folds in repeats]
         p = np.mean([cast(np.ndarray, a.probabilities) for a in answers], axis=0)
         return Scored(name, rows, Predictions.from_probabilities(p, self.base.labels), self.base)
+
+    def _too_late(self, name: str) -> bool:
+        clock_s = self.options.clock_s
+        return clock_s is not None and not is_cheap(name) and time.monotonic() - self.began > clock_s
 
     def _base(self, needs: str) -> str | None:
         spec = {"encoder": self.base.encoder, "lm": self.base.lm}.get(needs)

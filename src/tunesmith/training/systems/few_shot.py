@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
-from tunesmith.training.prompting import PromptedFitted, fit_prompted, load_prompted
+from tunesmith.training.prompting import TEXT_ROWS, PromptedFitted, fit_prompted, load_prompted
 from tunesmith.training.systems import Job, system
 
 _LABEL_SHOTS = 8
@@ -33,10 +33,10 @@ class FewShot:
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> PromptedFitted:
         draws = [choose_shots(train, job.labels, seed=ctx.seed + draw) for draw in range(_DRAWS)]
-        shots = [tuple((train.texts[i], train.targets[i]) for i in draw) for draw in draws]
+        asked = [replace(job.prompt, shots=tuple((train.texts[i], train.targets[i]) for i in draw)) for draw in draws]
         shown = {i for draw in draws for i in draw}
         rest = train.take([i for i in range(len(train)) if i not in shown] or list(range(len(train))))
-        return fit_prompted(self.name, rest, job, ctx, candidates=shots, rows=_ROWS)
+        return fit_prompted(self.name, rest, job, ctx, candidates=asked, rows=_ROWS)
 
     def load(self, folder: Path, job: Job, ctx: Context) -> PromptedFitted:
         return load_prompted(self.name, folder, job)
@@ -53,13 +53,13 @@ class FewShot:
         steps: int | None,
     ) -> tuple[float, float]:
         """Forecast (fit, predict) seconds. lm_tokens_per_s: of a forward pass; tokens_per_text: prompt and answer."""
-        del encoder_texts_per_s, steps
+        del n_train, encoder_texts_per_s, steps
         from tunesmith.training.probe import LOAD_S, answer_tokens
 
         speed = max(lm_tokens_per_s, 1e-9)
         # Shots are read once, but every token behind them attends to them.
         per_answer = 1.2 * answer_tokens(tokens_per_text, n_labels, whole_tree=True) / speed
-        choosing = _DRAWS * min(n_train, _ROWS) * (per_answer if n_labels else tokens_per_text / speed)
+        choosing = _DRAWS * (_ROWS * per_answer if n_labels else TEXT_ROWS * tokens_per_text / speed)
         return LOAD_S + choosing, LOAD_S + n_predict * per_answer
 
 

@@ -1,0 +1,142 @@
+"""Select on a small table with the two rungs that need no model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tunesmith.core.context import Context
+from tunesmith.core.dataset import Dataset, rows_of
+from tunesmith.core.errors import ConfigError
+from tunesmith.core.events import EventLog
+from tunesmith.core.meter import Cost
+from tunesmith.core.predictions import Predictions
+from tunesmith.tasks import task as tasks
+from tunesmith.training.dev_scores import Scored
+from tunesmith.training.ladder import Ladder, Rung, prompt_of
+from tunesmith.training.select import SelectOptions, choose, select
+from tunesmith.training.systems import Job, RungPlan
+from tunesmith.training.train import TrainOptions, train
+
+
+def dataset(n=120):
+    kinds = ["good", "bad", "odd"]
+    texts = [f"{kinds[i % 3]} thing number {i} with words {i * 7 % 11}" for i in range(n)]
+    split = ["dev" if i % 4 == 0 else "train" for i in range(n)]
+    table = pa.table(
+        {
+            "id": pa.array(range(n), pa.int64()),
+            "text": texts,
+            "target": [kinds[i % 3] for i in range(n)],
+            "split": split,
+            "weight": pa.array([1.0] * n, pa.float32()),
+            "group": pa.array(range(n), pa.int64()),
+        }
+    )
+    return Dataset(table, "classify", ("bad", "good", "odd"), ("text",), "kind")
+
+
+JOB = Job(tasks.get("classify"), ("bad", "good"), prompt_of(dataset()))
+OPTIONS = SelectOptions(rungs=(RungPlan("majority"), RungPlan("tfidf")), encoder="none", lm="none")
+
+
+def run(folder: Path, options=OPTIONS, events=None):
+    folder.mkdir(exist_ok=True)
+    listeners = [] if events is None else [events.append]
+    return select(dataset(), options, TrainOptions(), Context(folder, emit=EventLog(None, listeners)))
+
+
+def test_the_best_on_dev_is_the_reference_and_the_ladder_survives_disk(tmp_path):
+    ladder = run(tmp_path / "s")
+    assert (ladder.reference, ladder.candidate, ladder.choice) == ("tfidf", None, "tfidf")
+    assert [rung.name for rung in ladder.rungs] == ["tfidf", "majority"]
+    assert ladder["tfidf"].how == "cross-validation"
+    assert ladder["tfidf"].n == 120
+    ladder.save(tmp_path / "s")
+    again = Ladder.load(tmp_path / "s")
+    assert again.to_dict() == ladder.to_dict()
+    context = Context(tmp_path / "s")
+    assert again.fitted("tfidf", context).predict(["good thing"], context).values == ("good",)
+
+
+def test_a_rung_that_ended_is_not_fitted_again(tmp_path, monkeypatch):
+    from tunesmith.training.systems.tfidf import Tfidf
+
+    first = run(tmp_path / "s")
+    monkeypatch.setattr(Tfidf, "fit", lambda *_: pytest.fail("fitted again"))
+    assert run(tmp_path / "s").to_dict() == first.to_dict()
+
+
+def test_unplanned_rungs_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="must be planned"):
+        run(tmp_path / "s", replace(OPTIONS, rungs="auto"))
+
+
+def test_a_rung_that_is_not_to_run_is_listed_with_its_reason(tmp_path):
+    ladder = run(tmp_path / "s", replace(OPTIONS, rungs=(*OPTIONS.rungs, RungPlan("lm", run=False, why="needs 3 h"))))
+    assert (ladder["lm"].status, ladder["lm"].why, ladder["lm"].dev) == ("not run", "needs 3 h", None)
+
+
+def test_what_the_clock_stops_is_an_event_first_and_stays_stopped(tmp_path):
+    late = replace(OPTIONS, rungs=(*OPTIONS.rungs, RungPlan("zero_shot")), clock_s=1e-9)
+    events = []
+    ladder = run(tmp_path / "s", late, events)
+    assert ladder["zero_shot"].status == "not run"
+    assert ladder["zero_shot"].why.startswith("the clock")
+    assert ladder["tfidf"].ran, "cheap rungs always run"
+    assert [e["what"] for e in events if e["event"] == "decision"] == ["model.rungs.zero_shot"]
+    again = run(tmp_path / "s", replace(late, clock_s=None))
+    assert again["zero_shot"].why == ladder["zero_shot"].why
+
+
+def scored(name: str, right: int, n: int = 200) -> Scored:
+    """A rung that answers the first `right` of n rows correctly."""
+    truth = ["good" if i % 2 else "bad" for i in range(n)]
+    said = [t if i < right else ("bad" if t == "good" else "good") for i, t in enumerate(truth)]
+    return Scored(name, rows_of([f"t{i}" for i in range(n)], truth), Predictions(tuple(said)), JOB)
+
+
+def rung(name: str, price: float, right: int) -> Rung:
+    cost = Cost(predict_cpu_s_per_example=price)
+    return Rung(name, "untuned", "nothing", "full", "", RungPlan(name), cost=cost, dev=right / 200, n=200)
+
+
+@pytest.mark.parametrize(
+    ("right_of_cheap", "prefer", "ships"),
+    [(199, "best", "dear"), (200, "best", "cheap"), (199, "cheap", "cheap"), (180, "cheap", "dear")],
+)
+def test_a_cheaper_rung_ships_only_within_what_a_difference_is_worth(tmp_path, right_of_cheap, prefer, ships):
+    seen = {"dear": scored("dear", 200), "cheap": scored("cheap", right_of_cheap)}
+    rungs = [rung("dear", 1.0, 200), rung("cheap", 0.01, right_of_cheap)]
+    made = choose(rungs, seen, JOB, options=replace(OPTIONS, prefer=prefer), folder=tmp_path, seed=0)
+    assert made.reference == ships
+
+
+def test_the_frugal_alternative_is_named_with_its_price(tmp_path):
+    seen = {"dear": scored("dear", 200), "cheap": scored("cheap", 190)}
+    made = choose(
+        [rung("dear", 1.0, 200), rung("cheap", 0.01, 190)], seen, JOB, options=OPTIONS, folder=tmp_path, seed=0
+    )
+    assert made.frugal == "cheap"
+    assert "5.0 points less at 1/100 of the cost" in made.why
+
+
+def test_train_refits_what_may_ship_on_train_and_dev_with_its_settings_frozen(tmp_path):
+    ladder = run(tmp_path / "s")
+    (tmp_path / "t").mkdir()
+    trained = train(dataset(), ladder, TrainOptions(), Context(tmp_path / "t"))
+    assert trained.refitted == ("tfidf",)
+    kept = (tmp_path / "s" / "systems" / "tfidf" / "fitted" / "temperature.json").read_text()
+    assert (tmp_path / "t" / "systems" / "tfidf" / "temperature.json").read_text() == kept
+    context = Context(tmp_path / "t")
+    assert trained.fitted("tfidf", ladder, context).predict(["odd thing"], context).values == ("odd",)
+
+
+def test_a_rung_outside_the_plan_to_refit_ships_as_select_left_it(tmp_path):
+    ladder = run(tmp_path / "s")
+    (tmp_path / "t").mkdir()
+    trained = train(dataset(), ladder, TrainOptions(refit=("majority",)), Context(tmp_path / "t"))
+    assert trained.refitted == ()
+    assert "no time" in trained.why["tfidf"]
+    assert trained.path("tfidf", ladder) == tmp_path / "s" / "systems" / "tfidf" / "fitted"
