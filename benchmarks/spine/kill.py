@@ -119,12 +119,30 @@ def fingerprint(folder: Path) -> dict[str, str]:
             or "checkpoints" in name
         ):
             continue
-        if path.suffix == ".json":
+        if path.name == "report.json":
+            value = results_of(json.loads(path.read_text()))
+            found[name] = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+        elif path.suffix == ".json" and not costs_only(path):
             value = without_times(json.loads(path.read_text()))
             found[name] = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
         elif path.suffix in (".parquet", ".safetensors", ".npy", ".npz"):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
+
+
+def results_of(report: dict[str, Any]) -> dict[str, Any]:
+    """The verdict, the comparisons, every score and every check of a report: what must not depend on a kill."""
+    scores = {system["name"]: [system["status"], system["n"], system["scores"]] for system in report["systems"]}
+    checks = sorted((check["name"], str(check["system"]), check["passed"]) for check in report["checks"])
+    return {key: report[key] for key in ("task", "data", "verdict", "comparisons")} | {
+        "scores": scores,
+        "checks": checks,
+    }
+
+
+def costs_only(path: Path) -> bool:
+    """Files that hold what work cost, or which opening of the seal it was."""
+    return path.name == "opening.json" or path.parent.name == "07-train" or "predictions" in path.parts
 
 
 def without_times(value: Any) -> Any:

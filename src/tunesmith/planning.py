@@ -197,7 +197,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         probe = _probe(data, folders, plan.limits, emit)
         size = _size(data)
         left_s -= time.monotonic() - began  # what the probe took
-        rungs, forecasts = plan_rungs(runnable, size, probe, budget_s=plan.budget_s, left_s=left_s)
+        rungs, forecasts = plan_rungs(
+            runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=model.at_least
+        )
         for name in names:
             if name not in runnable:
                 why = lost.get(systems.get(name).needs, f"model.{systems.get(name).needs} is 'none'")
@@ -301,6 +303,7 @@ def _base_model(kind: str, wanted: str, emit: Emit) -> tuple[ModelSpec | None, P
 def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emit) -> Probe:
     """Speeds on this machine and these texts, a few seconds in all."""
     from tunesmith.training import probe as probes
+    from tunesmith.training.systems.lm import FORWARDS_PER_TRAINED_TOKEN
 
     rows = data.rows("train")
     at = [int(i * len(rows) / 64) for i in range(min(64, len(rows)))]
@@ -313,8 +316,8 @@ def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emi
         folders["lm"], [f"{x} {y}" for x, y in zip(some.texts, some.targets, strict=True)][:16], limits
     )
     texts, prompts = probes.count_tokens(folders["lm"], some, tasks.get(data.task), prompt_of(data))
-    # a step takes at least three forward passes; where it takes more, the plan must not promise more
-    return Probe(encoder, min(forward, 3.0 * training), texts, prompts)
+    # where a step takes more than the forward passes that it is counted as, the plan must not promise more
+    return Probe(encoder, min(forward, FORWARDS_PER_TRAINED_TOKEN * training), texts, prompts)
 
 
 def _size(data: Dataset) -> Size:

@@ -37,10 +37,16 @@ def test_what_is_planned_fits_in_the_budget(budget_s, probe):
 
 
 def test_a_rung_over_a_quarter_of_the_budget_must_prove_itself_at_a_pause():
+    rungs, forecasts = plans(600.0, n_train=9000, n_labels=50, names=["tfidf", "encoder"])
+    assert forecasts["encoder"].whole_s > 150
+    assert rungs["encoder"].pause_steps is not None
+    assert rungs["encoder"].steps is None or rungs["encoder"].pause_steps < rungs["encoder"].steps
+
+
+def test_the_one_rung_that_learns_to_write_is_not_paused():
     rungs, forecasts = plans(2400.0, n_train=1200, n_labels=0, output="text", names=["zero_shot", "lm"])
     assert rungs["lm"].run
-    assert rungs["lm"].pause_steps is not None
-    assert rungs["lm"].steps is None or rungs["lm"].pause_steps < rungs["lm"].steps
+    assert rungs["lm"].pause_steps is None
     assert forecasts["lm"].fit_s > 600
 
 
@@ -57,3 +63,11 @@ def test_contrastive_tuning_is_for_few_rows_per_label():
 
 def test_equal_inputs_give_an_equal_plan():
     assert plans(600.0) == plans(600.0)
+
+
+def test_a_rung_that_must_be_walked_runs_on_the_least_that_shows_anything():
+    size = Size(500, 100, 300, 3, 160.0, "label")
+    rungs, _ = plan_rungs(NAMES, size, SLOW, budget_s=60.0, left_s=60.0, at_least=["lm"])
+    walked = next(r for r in rungs if r.name == "lm")
+    assert (walked.run, walked.steps, walked.dev_rows, walked.test_rows) == (True, 8, 30, 30)
+    assert not next(r for r in rungs if r.name == "few_shot").run

@@ -177,3 +177,33 @@ def test_forecasts_grow_with_rows_steps_and_labels() -> None:
 
 def test_labels_are_those_of_the_job(tmp_path: Path) -> None:
     assert fit(tmp_path / "w", job_of(tmp_path, steps=2)).about["labels"] == list(LABELS)
+
+
+@pytest.mark.slow
+def test_two_processes_with_other_hash_seeds_write_the_same_bytes(tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    script = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from lm_case import context_of, job_of, tickets
+from tunesmith.core.files import sha256_path
+from tunesmith.training.systems import system
+folder = Path(sys.argv[1])
+ctx = context_of(folder / sys.argv[3])
+fitted = system.get("lm").fit(tickets(16), tickets(4, start=50), job_of(folder, steps=4), ctx)
+fitted.save(folder / sys.argv[3] / "saved")
+print(sha256_path(folder / sys.argv[3] / "saved"))
+"""
+    tests = str(Path(__file__).parents[1])
+    digests = []
+    for seed in ("1", "2"):
+        run = subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path), tests, f"w{seed}"],
+            env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        digests.append(run.stdout.split()[-1])
+    assert digests[0] == digests[1]

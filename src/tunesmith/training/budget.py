@@ -81,12 +81,19 @@ _LEAST_STEPS = 8
 
 
 def plan_rungs(
-    names: Sequence[str], size: Size, probe: Probe, *, budget_s: float, left_s: float
+    names: Sequence[str],
+    size: Size,
+    probe: Probe,
+    *,
+    budget_s: float,
+    left_s: float,
+    at_least: Sequence[str] = (),
 ) -> tuple[list[RungPlan], list[Forecast]]:
     """What each rung may do within `left_s` of a budget of `budget_s` seconds, cheap rungs first.
 
     Cheap rungs (those that can be cross-fitted) always run on all rows. A rung that by itself would need
-    more than a quarter of the budget must prove itself at a pause, or is not run.
+    more than a quarter of the budget must prove itself at a pause, or is not run. at_least: rungs that run
+    on the least that shows anything even where there is no time for more.
     """
     plans: dict[str, RungPlan] = {}
     forecasts: dict[str, Forecast] = {}
@@ -107,17 +114,34 @@ def plan_rungs(
         )  # fmt: skip
         forecasts["contrastive"] = Forecast("contrastive", 0.0, 0.0, 0.0)
         costly.remove("contrastive")
-    # Water-filling: the shortest first, so that what it leaves of its share goes to the longer ones.
     whole = {name: sum(_seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)) for name in costly}
-    left = max(0.0, left)
     waiting = sorted(costly, key=lambda name: (whole[name], name))
     while waiting:
-        name = waiting.pop(0)
-        mine = shares.get(name, 0.1)
-        share = left * mine / (mine + sum(shares.get(other, 0.1) for other in waiting))
-        plans[name], forecasts[name] = _costly(name, size, probe, share=share, budget_s=budget_s)
-        left -= forecasts[name].fit_s + forecasts[name].predict_s
+        made = _shared(waiting, shares, size, probe, left=max(0.0, left), budget_s=budget_s)
+        plans.update({name: plan for name, (plan, _) in made.items()})
+        forecasts.update({name: forecast for name, (_, forecast) in made.items()})
+        # What cannot fit leaves its share to the others: the longest goes first, then all are planned anew.
+        hopeless = [name for name in waiting if not plans[name].run]
+        if not hopeless:
+            break
+        waiting.remove(hopeless[-1])
+    for name in at_least:
+        if name in plans and not plans[name].run:
+            plans[name], forecasts[name] = _minimum(name, size, probe)
     return [plans[name] for name in names], [forecasts[name] for name in names]
+
+
+def _shared(
+    waiting: Sequence[str], shares: dict[str, float], size: Size, probe: Probe, *, left: float, budget_s: float
+) -> dict[str, tuple[RungPlan, Forecast]]:
+    """Water-filling over rungs sorted by their whole time: what a short one leaves of its share goes to the longer."""
+    made: dict[str, tuple[RungPlan, Forecast]] = {}
+    for at, name in enumerate(waiting):
+        mine = shares.get(name, 0.1)
+        share = left * mine / sum(shares.get(other, 0.1) for other in waiting[at:])
+        made[name] = _costly(name, size, probe, share=share, budget_s=budget_s)
+        left -= made[name][1].fit_s + made[name][1].predict_s
+    return made
 
 
 def is_cheap(name: str) -> bool:
@@ -158,7 +182,10 @@ def _costly(name: str, size: Size, probe: Probe, *, share: float, budget_s: floa
     if steps < _LEAST_STEPS:
         return RungPlan(name, run=False, why=f"needs about {_told(whole_s)}"), not_run
     quarter = int((budget_s / 4 - fit_none) / max(per_step, 1e-9))
-    pause = quarter if _LEAST_STEPS <= quarter < steps else None
+    # Of texts, copying shares more facts with the reference than a model that has just begun to learn: a pause
+    # would stop the one rung that learns, and nothing else could use its time.
+    halves = size.output == "label" and _LEAST_STEPS <= quarter < steps
+    pause = quarter if halves else None
     fit_s = fit_none + per_step * steps
     why = f"{steps} of {steps_all} steps: all would need about {_told(whole_s)}"
     if pause is not None:
@@ -172,6 +199,18 @@ def _costly(name: str, size: Size, probe: Probe, *, share: float, budget_s: floa
         test_rows=test_rows if subset and test_rows < size.n_test else None,
         why=why,
     ), Forecast(name, fit_s, answer_s, whole_s)
+
+
+def _minimum(name: str, size: Size, probe: Probe) -> tuple[RungPlan, Forecast]:
+    """The least of a rung that shows anything: a walk through its code with honest scores of few rows."""
+    least = _LEAST_SCORED[size.output]
+    dev_rows, test_rows = min(least, size.n_dev), min(least, size.n_test)
+    steps = _LEAST_STEPS if systems.get(name).kind == "tuned" else None
+    fit_s, answer_s = _seconds(name, size, probe, size.n_train, dev_rows + test_rows, steps or 0)
+    whole_s = sum(_seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None))
+    why = f"the least that shows anything: all would need about {_told(whole_s)}"
+    plan = RungPlan(name, steps=steps, dev_rows=dev_rows, test_rows=test_rows, why=why)
+    return plan, Forecast(name, fit_s, answer_s, whole_s)
 
 
 def _seconds(

@@ -47,10 +47,13 @@ def choose(
     rows: Rows,
     codes: NDArray[np.int64],
     job: Job,
+    *,
+    near: float | None = None,
 ) -> Choice:
     """The candidate with the best leading metric out of fold; among those as good, the one with least log loss.
 
     out_of_fold: settings to (n, k) logits of every row, by models that did not see it.
+    near: how much less is as good; None: about one standard error of a difference. 1: the log loss alone decides.
     """
     tried = []
     for settings in candidates:
@@ -59,12 +62,13 @@ def choose(
         found = log_softmax(logits / temperature)
         lead = leading_score(found, rows, job)
         tried.append(Choice({**settings, "temperature": temperature}, found, lead, log_loss(found, codes)))
-    return best_of(tried)
+    return best_of(tried, near=near)
 
 
-def best_of(tried: Sequence[Choice]) -> Choice:
+def best_of(tried: Sequence[Choice], *, near: float | None = None) -> Choice:
     """The choice that `choose` would make of these."""
-    near = max(_NEAR, _NEAR_TIMES_ROOT_N / np.sqrt(max(1, len(tried[0].log_probabilities))))
+    if near is None:
+        near = max(_NEAR, _NEAR_TIMES_ROOT_N / np.sqrt(max(1, len(tried[0].log_probabilities))))
     best = max(choice.lead for choice in tried)
     return min((choice for choice in tried if choice.lead >= best - near), key=lambda choice: choice.loss)
 

@@ -31,7 +31,7 @@ def choose_mixture(
     """ "NAME.weight" for each opinion, "temperature" of their sum and "lift" of rare labels.
 
     opinions: name to (n, k) log-probabilities of `rows` by an expert that did not see them.
-    with_share: the opinion that must have a say.
+    with_share: the opinion that must have a say. On few rows the log loss decides, which is less noisy.
     """
     names = list(opinions)
     stacked = np.stack([opinions[name] for name in names])
@@ -45,7 +45,9 @@ def choose_mixture(
     def mixed(settings: Settings) -> NDArray[np.float64]:
         return np.tensordot([float(settings[f"{name}.weight"]) for name in names], stacked, axes=1)
 
-    best = choose(candidates, mixed, rows, codes, job)
+    # Cross-validated opinions (with_share None) are about all train rows; opinions on dev about few of its own.
+    near = 1.0 if with_share is not None and len(rows) < _ENOUGH_TO_FIT else None
+    best = choose(candidates, mixed, rows, codes, job, near=near)
     return {**best.settings, "lift": choose_lift(best.log_probabilities, rows, codes, job)}
 
 

@@ -48,6 +48,10 @@ class SelectOptions:
     only: tuple[str, ...] | Literal["auto"] = field(
         default="auto", metadata={"help": "names of the rungs to consider; 'auto' is all that serve the task"}
     )
+    at_least: tuple[str, ...] = field(
+        default=(),
+        metadata={"key": False, "help": "rungs to run on a minimum even where the budget has no room for them"},
+    )
     encoder: str = field(default="auto", metadata={"help": "encoder: a catalogue name, hub id or folder, or 'none'"})
     lm: str = field(default="auto", metadata={"help": "language model: a catalogue name, hub id or folder, or 'none'"})
     prefer: Literal["best", "cheap"] = field(

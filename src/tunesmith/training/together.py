@@ -34,13 +34,15 @@ if TYPE_CHECKING:
     from tunesmith.models.encoder import Encoder
     from tunesmith.training.systems import Job
 
-_NAMES = ("tuned", "counts", "kernel")
+_NAMES = ("tuned", "counts", "linear", "kernel")
 _DEFAULT: Settings = {
     "tuned.temperature": 1.0, "tuned.weight": 1.0,
     "counts.C": 1.0, "counts.temperature": 0.2, "counts.weight": 0.0,
+    "linear.head": "linear", "linear.C": 5.0, "linear.temperature": 0.8, "linear.weight": 0.0,
     "kernel.head": "kernel", "kernel.ridge": 0.3, "kernel.temperature": 0.1, "kernel.weight": 0.0,
     "temperature": 1.0, "lift": 0.0,
 }  # fmt: skip
+BESIDE = ("counts", "linear", "kernel")
 _LEAST_DEV = 30  # rows; below it a temperature is a guess and the tuned encoder speaks alone
 
 
@@ -107,11 +109,13 @@ def fit_together(
     dev: Rows,
     job: Job,
     ctx: Context,
+    *,
+    beside: Sequence[str] = BESIDE,
 ) -> Together:
     """Fit the other opinions on the train rows and choose on dev who has a say.
 
     encoder: the tuned one. head: on its vectors. learned: the train rows and their vectors by the frozen encoder.
-    With job.frozen, the mixture in job.options is taken.
+    beside: whose opinions may be added. With job.frozen, the mixture in job.options is taken.
     """
     rows, frozen_vectors = learned
     spec = encoder_spec(job)
@@ -119,7 +123,7 @@ def fit_together(
     settings: Settings = {key: job.options.get(key, value) for key, value in _DEFAULT.items()}
     choosing = not job.frozen and len(dev) >= _LEAST_DEV and len(set(rows.targets)) > 1
     experts: dict[str, CountExpert | VectorExpert] = {}
-    for name in _NAMES if choosing else with_say(settings, _NAMES):
+    for name in ("tuned", *beside) if choosing else with_say(settings, _NAMES):
         own = named(settings, name)
         if name == "tuned":
             experts[name] = VectorExpert(head, float(own["temperature"]))
@@ -138,7 +142,7 @@ def fit_together(
             experts[name] = _tempered(expert, float(settings[f"{name}.temperature"]))
             opinions[name] = _opinion(name, experts[name], dev.texts, encoder, spec, ctx)
         settings |= choose_mixture(opinions, dev, dev_codes, job, with_share="tuned")
-        experts = {name: experts[name] for name in with_say(settings, _NAMES)}
+        experts = {name: experts[name] for name in with_say(settings, list(experts))}
     offset = lift_offset(settings, codes, n_labels=len(job.labels))
     return Together(job.labels, spec, encoder, adapter, experts, offset, settings)
 
