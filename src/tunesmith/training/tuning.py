@@ -21,7 +21,7 @@ from tunesmith.training.heads import KernelHead
 from tunesmith.training.linear import LinearHead, fit_logistic
 from tunesmith.training.loop import LoopResult, Loss, Recipe
 from tunesmith.training.loop import train as run_loop
-from tunesmith.training.together import Together, fit_together
+from tunesmith.training.together import BESIDE, Together, fit_together
 from tunesmith.training.tuned_encoder import Batch, TextBatches, Tuned
 
 if TYPE_CHECKING:
@@ -61,10 +61,11 @@ def tune(
     settings: Settings,
     recipe: Recipe,
     objective: Callable[[Tuned, TextBatches], Objective],
+    beside: Sequence[str] = BESIDE,
 ) -> tuple[Together, LoopResult]:
     """Train an adapter from the frozen encoder and a head that fits it; leave the best step on dev, checked and saved.
 
-    settings: method, rank, layers, batch, and what else the method takes.
+    settings: method, rank, layers, batch, and what else the method takes. beside: whose opinions may be added.
     """
     spec = encoder_spec(job)
     codes = label_codes(train.targets, job.labels)
@@ -91,10 +92,11 @@ def tune(
     adapter = ctx.workdir / "adapter"
     tuned_encoder.save_adapter(encoder, adapter, spec)
     merged = tuned_encoder.load_adapter(adapter, spec, ctx)
-    beside = tuned_encoder.load_adapter(adapter, spec, ctx, merge=False)
-    for check in tuned_encoder.check_reloaded(encoder, beside, merged, some, system=system):
+    unmerged = tuned_encoder.load_adapter(adapter, spec, ctx, merge=False)
+    for check in tuned_encoder.check_reloaded(encoder, unmerged, merged, some, system=system):
         ctx.check(check)
-    return fit_together(merged, adapter, aim.head(model), (train, frozen_vectors), dev, job, ctx), result
+    learned = (train, frozen_vectors)
+    return fit_together(merged, adapter, aim.head(model), learned, dev, job, ctx, beside=beside), result
 
 
 def recipe_for(job: Job, *, rate: float, steps: int, evaluations: int) -> Recipe:
