@@ -197,16 +197,16 @@ def source_version(module: str) -> str:
     Imports inside functions count too. Nobody has to bump a number when code changes.
     """
     seen: dict[str, str] = {}
-    todo = [module]
-    while todo:
-        name = todo.pop()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
         path = _module_file(name)
         if name in seen or path is None:
             continue
         source = path.read_bytes()
         seen[name] = sha256_bytes(source)
         if path.suffix == ".py":
-            todo.extend(_imports(source, name, is_package=path.name == "__init__.py"))
+            waiting.extend(_imports(source, name, is_package=path.name == "__init__.py"))
     return sha256_bytes(canonical(seen))[:16]
 
 
