@@ -8,10 +8,10 @@ as long as what it was made from is unchanged: the clock never decides twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 
@@ -28,7 +28,7 @@ from tunesmith.evaluation.evaluate import EvaluateOptions
 from tunesmith.models.resolve import fetch, pin, resolve
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
-from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs
+from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits
 from tunesmith.training.ladder import prompt_of
 from tunesmith.training.select import SelectOptions
 from tunesmith.training.systems import RungPlan
@@ -209,8 +209,11 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     model = replace(model, encoder=encoder, lm=lm)
     training = config.train
     if training.refit == "auto":
-        training, made = _decide_refit(training, model, forecasts, plan.budget_s)
-        decisions.append(made)
+        running = [r.name for r in cast("tuple[RungPlan, ...]", model.rungs) if r.run]
+        refitted = refits(running, forecasts, _size(data), budget_s=plan.budget_s, left_s=left_s)
+        training = replace(training, refit=tuple(refitted))
+        why = "cheap rungs always; one trained by gradient if the budget leaves time to fit it again on train + dev"
+        decisions.append(Decision("train.refit", ", ".join(refitted), why))
     config = replace(config, model=model, train=training)
     plan = Plan(config, (*plan.decisions, *decisions), tuple(forecasts), made_from)
     plan.save(folder / "plan.yaml")
@@ -261,17 +264,6 @@ def _decide_machine(config: Config) -> tuple[Config, list[Decision]]:
         config = replace(config, dtype=dtype)
         decisions.append(Decision("dtype", dtype, why))
     return config, decisions
-
-
-def _decide_refit(
-    training: TrainOptions, model: SelectOptions, forecasts: Sequence[Forecast], budget_s: float
-) -> tuple[TrainOptions, Decision]:
-    """Cheap rungs are always refitted; one that trains by gradient if that takes under a tenth of the budget."""
-    assert model.rungs != "auto"
-    cost = {f.name: f.fit_s for f in forecasts}
-    names = tuple(r.name for r in model.rungs if r.run and (is_cheap(r.name) or cost.get(r.name, 0.0) < 0.1 * budget_s))
-    why = "cheap rungs always; a rung trained by gradient if fitting it takes less than a tenth of the budget"
-    return replace(training, refit=names), Decision("train.refit", ", ".join(names), why)
 
 
 def _rungs_for(data: Dataset, model: SelectOptions) -> list[str]:

@@ -1,6 +1,6 @@
 import pytest
 
-from tunesmith.training.budget import Probe, Size, plan_rungs
+from tunesmith.training.budget import Forecast, Probe, Size, plan_rungs, refits
 
 NAMES = ["majority", "tfidf", "frozen", "fusion", "encoder", "contrastive", "zero_shot", "few_shot", "lm"]
 FAST = Probe(2000.0, 50_000.0, 20.0, 60.0)
@@ -71,3 +71,29 @@ def test_a_rung_that_must_be_walked_runs_on_the_least_that_shows_anything():
     walked = next(r for r in rungs if r.name == "lm")
     assert (walked.run, walked.steps, walked.dev_rows, walked.test_rows) == (True, 8, 30, 30)
     assert not next(r for r in rungs if r.name == "few_shot").run
+
+
+def test_with_few_rows_per_label_time_is_set_aside_to_learn_from_dev_too():
+    size = Size(600, 150, 3000, 77, 8.0, "label")
+    probe = Probe(250.0, 2000.0, 15.0, 60.0)
+    names = ["tfidf", "frozen", "contrastive", "encoder"]
+    rungs, forecasts = plan_rungs(names, size, probe, budget_s=300.0, left_s=280.0)
+    running = [r.name for r in rungs if r.run]
+    refitted = refits(running, forecasts, size, budget_s=300.0, left_s=280.0)
+    assert "contrastive" in refitted
+    spent = sum(f.fit_s + f.predict_s for f in forecasts)
+    assert spent + 1.25 * next(f.fit_s for f in forecasts if f.name == "contrastive") < 280.0
+
+
+def test_only_cheap_rungs_are_refitted_where_the_plan_uses_all_time():
+    size = Size(2000, 400, 500, 10, 200.0, "label")
+    long = Forecast("encoder", fit_s=200.0, predict_s=10.0, whole_s=210.0)
+    short = Forecast("encoder", fit_s=50.0, predict_s=10.0, whole_s=60.0)
+    names = ["tfidf", "encoder"]
+    assert refits(names, [long], size, budget_s=300.0, left_s=290.0) == ["tfidf"]
+    assert refits(names, [short], size, budget_s=300.0, left_s=290.0) == names
+
+
+def test_rungs_planned_by_hand_are_refitted():
+    size = Size(2000, 400, 500, 10, 200.0, "label")
+    assert refits(["tfidf", "encoder"], [], size, budget_s=60.0, left_s=60.0) == ["tfidf", "encoder"]

@@ -98,6 +98,7 @@ def plan_rungs(
     plans: dict[str, RungPlan] = {}
     forecasts: dict[str, Forecast] = {}
     left = left_s - _KEEP_BACK * budget_s
+    left -= _refitting(names, size, probe, most=left / 4)
     for name in names:
         if is_cheap(name):
             fit, answer = _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
@@ -142,6 +143,31 @@ def _shared(
         made[name] = _costly(name, size, probe, share=share, budget_s=budget_s)
         left -= made[name][1].fit_s + made[name][1].predict_s
     return made
+
+
+def _refitting(names: Sequence[str], size: Size, probe: Probe, *, most: float) -> float:
+    """Seconds to set aside so that the tuned rung that may ship learns from dev rows too, at most `most`.
+
+    Only where labels have few rows: there a rung that is not refitted on the rows of dev loses to one that is.
+    """
+    few = size.output == "label" and size.rows_per_label <= _FEW_ROWS_PER_LABEL
+    tuned = [name for name in names if few and not is_cheap(name) and systems.get(name).needs == "encoder"]
+    whole = [_seconds(name, size, probe, size.n_train + size.n_dev, 0, None)[0] for name in tuned]
+    return min(max(whole, default=0.0), max(0.0, most))
+
+
+def refits(
+    names: Sequence[str], forecasts: Sequence[Forecast], size: Size, *, budget_s: float, left_s: float
+) -> list[str]:
+    """Which of the rungs that run can be refitted on train + dev: the cheap ones, and whoever the time allows.
+
+    One rung that trains by gradient is refitted at most, so each is held against all that the plan leaves, less
+    half of what is kept back (scoring and the report). A rung without a forecast was planned by hand: it is refitted.
+    """
+    by_name = {f.name: f for f in forecasts}
+    slack = left_s - sum(f.fit_s + f.predict_s for f in forecasts) - _KEEP_BACK / 2 * budget_s
+    grows = (size.n_train + size.n_dev) / max(1, size.n_train)
+    return [n for n in names if is_cheap(n) or n not in by_name or grows * by_name[n].fit_s <= slack]
 
 
 def is_cheap(name: str) -> bool:
