@@ -25,6 +25,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+ALWAYS: list[str] = []  # options of every run
 
 
 def main() -> None:
@@ -33,7 +34,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
     parser.add_argument("--work", type=Path, default=Path("runs") / "bench")
+    parser.add_argument("--threads", type=int, help="threads of every run; default: as tunesmith decides")
     asked = parser.parse_args()
+    if asked.threads:
+        ALWAYS[:] = ["--threads", str(asked.threads)]
     asked.work.mkdir(parents=True, exist_ok=True)
     names = asked.only or (["sms_spam"] if asked.quick else list(CELLS))
     for name in names:
@@ -67,7 +71,7 @@ def tunesmith(*words: str | Path, without_network: bool = False) -> tuple[int, s
 def finished(*words: str | Path, out: Path, without_network: bool = False) -> tuple[dict[str, Any], float]:
     """(report.json, wall seconds) of a run that must end well."""
     shutil.rmtree(out, ignore_errors=True)
-    code, stdout, seconds = tunesmith("run", *words, "--out", out, "--json", without_network=without_network)
+    code, stdout, seconds = tunesmith("run", *words, *ALWAYS, "--out", out, "--json", without_network=without_network)
     if code:
         sys.exit(f"run failed with exit code {code}: {' '.join(map(str, words))}")
     return json.loads(stdout), seconds
@@ -157,12 +161,12 @@ def banking77_few(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
             writer.writeheader()
             for label in sorted(rows_by_label):
                 writer.writerows(draw.sample(rows_by_label[label], 10))
-        words = [path, "--test", folder / "test.csv", "--budget", "5m", "--seed", str(seed)]
+        words = [path, "--test", folder / "test.csv", "--seed", str(seed)]
         report, seconds = finished(*words, out=work / f"banking77-few-{seed}")
         one = scored("", report, seconds, "accuracy", bar=0.86, aim=0.88, command="")
         values.append(one["value"])
         runs.append({key: one[key] for key in ("value", "winner", "claim", "seconds", "ladder")})
-    command = "tunesmith run few.csv --test test.csv --budget 5m --seed S"
+    command = "tunesmith run few.csv --test test.csv --seed S"
     mean = sum(values) / len(values)
     return [
         row("banking77_few", mean, bar=0.86, aim=0.88, unit="accuracy", command=command, n=3080, seeds=3, runs=runs)
@@ -170,9 +174,9 @@ def banking77_few(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
 
 
 def sms_spam(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
-    words = [data / "sms_spam" / "sms_spam.jsonl", "--target", "label", "--budget", "3m" if quick else "5m"]
+    words = [data / "sms_spam" / "sms_spam.jsonl", "--target", "label", *(["--budget", "3m"] if quick else [])]
     report, seconds = finished(*words, out=work / "sms_spam")
-    command = "tunesmith run sms_spam.jsonl --target label --budget 5m"
+    command = "tunesmith run sms_spam.jsonl --target label"
     return [scored("sms_spam", report, seconds, "macro_f1", bar=0.983, aim=0.988, command=command)]
 
 
@@ -187,8 +191,8 @@ def noisyag_news(data: Path, work: Path, quick: bool) -> list[dict[str, Any]]:
         "--input",
         "text",
     ]
-    report, seconds = finished(*words, "--budget", "5m", out=work / "noisyag_news")
-    command = "tunesmith run samples10000valMed.csv --test test_2000.csv --target label --input text --budget 5m"
+    report, seconds = finished(*words, out=work / "noisyag_news")
+    command = "tunesmith run samples10000valMed.csv --test test_2000.csv --target label --input text"
     return [scored("noisyag_news", report, seconds, "accuracy", bar=0.82, aim=0.83, command=command)]
 
 
