@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tunesmith.core.context import Limits
 from tunesmith.core.dataset import rows_of
 from tunesmith.models.lm import LanguageModel
 from tunesmith.models.methods import method
-from tunesmith.training.batches import Encoded, TokenBatches, batch_of, encode, micro_batches, supervised
+from tunesmith.training.batches import Encoded, Packing, TokenBatches, batch_of, encode, micro_batches, supervised
 from tunesmith.training.losses import answer_loss, mean_loss
 from tunesmith.training.prompted import asker_for
 
@@ -76,21 +78,21 @@ def test_gradients_do_not_depend_on_how_rows_share_batches_or_on_recomputing(lm:
     model.train()
     trained = {name: t for name, t in model.named_parameters() if t.requires_grad}
 
-    def gradients(max_tokens: int) -> dict[str, torch.Tensor]:
+    def gradients(max_tokens: int, packing: Packing) -> dict[str, torch.Tensor]:
         for tensor in trained.values():
             tensor.grad = None
-        for batch in micro_batches(encoded, range(len(encoded)), max_tokens=max_tokens):
+        for batch in micro_batches(encoded, range(len(encoded)), max_tokens=max_tokens, packing=packing):
             answer_loss(model, batch)[0].backward()  # type: ignore[no-untyped-call]
         return {name: t.grad.clone() for name, t in trained.items() if t.grad is not None}
 
-    together, apart, recomputed = gradients(10_000), gradients(60), gradients(1)
-    assert any(batch.large for batch in micro_batches(encoded, range(6), max_tokens=1))
-    assert not any(batch.large for batch in micro_batches(encoded, range(6), max_tokens=10_000))
-    scale = max(float(g.abs().max()) for g in together.values())
+    alone = gradients(1, "padded")  # one row at a time, recomputed
+    scale = max(float(g.abs().max()) for g in alone.values())
     assert scale > 0
-    for name, gradient in together.items():
-        torch.testing.assert_close(apart[name], gradient, rtol=0, atol=2e-5 * scale)
-        torch.testing.assert_close(recomputed[name], gradient, rtol=0, atol=2e-5 * scale)
+    for packing, tokens in itertools.product(get_args(Packing), (10_000, 200, 1)):
+        batches = micro_batches(encoded, range(6), max_tokens=tokens, packing=packing)
+        assert any(batch.large for batch in batches) == (tokens == 1)
+        for name, gradient in gradients(tokens, packing).items():
+            torch.testing.assert_close(gradient, alone[name], rtol=0, atol=2e-5 * scale)
     assert not getattr(model, "is_gradient_checkpointing", False), "recomputing outlived its batch"
 
 
@@ -108,11 +110,25 @@ def test_micro_batches_hold_every_row_once_within_the_bound(lengths: list[int], 
         tuple(tuple(range(1, n + 1)) for n in lengths), tuple(n - 1 for n in lengths), (1,) * len(lengths),
         (1.0,) * len(lengths),
     )  # fmt: skip
-    batches = micro_batches(encoded, range(len(lengths)), max_tokens=bound)
-    assert sorted(int((row > 0).sum()) for batch in batches for row in batch.ids) == sorted(lengths)
-    for batch in batches:
-        assert batch.ids.numel() <= bound or batch.ids.shape[0] == 1
+    padded = micro_batches(encoded, range(len(lengths)), max_tokens=bound, packing="padded")
+    assert sorted(int((row > 0).sum()) for batch in padded for row in batch.ids) == sorted(lengths)
+    assert all(batch.ids.numel() <= bound or batch.ids.shape[0] == 1 for batch in padded)
+    trees = [batch.tree for batch in micro_batches(encoded, range(len(lengths)), max_tokens=bound)]
+    assert sorted(len(where) for tree in trees if tree for where in tree.where) == sorted(lengths)
+    # Branches that share a few tokens with some of their neighbours stand apart: up to 15 tokens a row.
+    assert all(tree and (len(tree) <= bound + 15 * len(tree.where) or len(tree.where) == 1) for tree in trees)
+    for batch in padded:
         assert batch.large == (batch.ids.shape[1] > bound)
+
+
+def test_rows_of_a_step_share_their_instruction(lm: LanguageModel, tmp_path: Path) -> None:
+    encoded = encoded_of(lm, tmp_path)
+    packed = batch_of(encoded, range(6))
+    own = sum(map(len, encoded.ids))
+    assert packed.tree is not None
+    assert len(packed.tree) < 0.6 * own
+    assert packed.targets.tolist() == batch_of(encoded, range(6), packing="padded").targets.tolist()
+    assert packed.rows.tolist() == batch_of(encoded, range(6), packing="padded").rows.tolist()
 
 
 def test_the_batches_of_a_step_depend_on_seed_and_step_alone(lm: LanguageModel, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,15 +191,19 @@ def head_at(model: torch.nn.Module, keep: tuple[torch.Tensor, torch.Tensor]) -> 
 
 
 @contextmanager
-def recomputing(model: torch.nn.Module, wanted: bool) -> Iterator[None]:
+def recomputing(
+    model: torch.nn.Module, wanted: bool, *, again: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[None]:
     """Where wanted, forward passes in the block keep one activation per layer and backward recomputes the rest.
 
-    The same gradients for a third more arithmetic and a tenth of the memory.
+    The same gradients for a third more arithmetic and a tenth of the memory. again: what recomputing must be wrapped
+    in to be the same, as it happens when the block has long been left.
     """
     if not (wanted and torch.is_grad_enabled()):
         yield
         return
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+    how = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), again())}
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)  # type: ignore[operator]
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,11 +12,19 @@ from numpy.typing import NDArray
 
 from tunesmith.core.dataset import Rows
 from tunesmith.models.template import Asker
+from tunesmith.models.tree import LEAST_SAVED, Tree, plant
+
+# tree: rows share their beginnings in one packed row. padded: side by side, for models that a tree cannot serve.
+Packing = Literal["tree", "padded"]
 
 # A row at least this share of the longest one's length shares its batch: the rest is padding.
 _ALIKE = 0.6
 # Padded tokens from which on a batch keeps one or two cores busy by itself.
 _BUSY = 384
+# Where activations are computed again, a token keeps about a tenth of what it keeps otherwise (one activation per
+# layer, and one layer's at a time), and costs a third more (a second forward pass).
+_RECOMPUTED_AT_ONCE = 8
+_RECOMPUTING = 1.35
 
 
 def sample(n: int, *, size: int, seed: int, step: int) -> NDArray[np.int64]:
@@ -81,44 +90,96 @@ def supervised(encoded: Encoded, row: int) -> range:
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Some rows side by side, padded on the right, where causal attention never looks.
+    """Some rows, packed as a tree or padded on the right, where causal attention never looks.
 
-    ids: (b, t). keep: (n,), (n,) rows and columns from which a supervised token is predicted; the head is
-    computed there and nowhere else. targets: (n,) those tokens. weights: (n,) of their rows.
-    large: one row that is longer than a micro-batch should be; its activations are recomputed, not kept.
+    ids: (1, t) packed or (b, t) padded. keep: (n,), (n,) where a supervised token is predicted from; the head is
+    computed there and nowhere else. targets: (n,) those tokens. weights: (n,) of their rows. rows: (n,) which of the
+    batch's rows each belongs to. tree: how the packed row hangs together; None where padded.
+    large: more tokens than a micro-batch should have; activations are recomputed, not kept.
     """
 
     ids: torch.Tensor
     keep: tuple[torch.Tensor, torch.Tensor]
     targets: torch.Tensor
     weights: torch.Tensor
+    rows: torch.Tensor
+    tree: Tree | None = None
     large: bool = False
 
 
-def batch_of(encoded: Encoded, rows: Sequence[int], *, large: bool = False) -> TokenBatch:
-    """The padded batch of these rows; padding is token 0, which is neither seen nor learned."""
-    longest = max(len(encoded.ids[i]) for i in rows)
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    at, columns, targets, weights = [], [], [], []
+def batch_of(encoded: Encoded, rows: Sequence[int], *, packing: Packing = "tree", large: bool = False) -> TokenBatch:
+    """The batch of these rows; where padded, padding is token 0, which is neither seen nor learned."""
+    tree = plant([encoded.ids[i] for i in rows]) if packing == "tree" else None
+    if tree is not None:
+        ids = torch.from_numpy(tree.ids)[None]
+    else:
+        ids = torch.zeros(len(rows), max(len(encoded.ids[i]) for i in rows), dtype=torch.long)
+    owner, at, columns, targets, weights = [], [], [], [], []
     for row, i in enumerate(rows):
-        ids[row, : len(encoded.ids[i])] = torch.tensor(encoded.ids[i])
+        if tree is None:
+            ids[row, : len(encoded.ids[i])] = torch.tensor(encoded.ids[i])
         for column in supervised(encoded, i):
-            at.append(row)
-            columns.append(column - 1)
+            owner.append(row)
+            at.append(row if tree is None else 0)
+            columns.append(column - 1 if tree is None else int(tree.where[row][column - 1]))
             targets.append(encoded.ids[i][column])
             weights.append(encoded.weights[i])
+    whole = [torch.tensor(values, dtype=torch.long) for values in (at, columns, targets, owner)]
     return TokenBatch(
-        ids, (torch.tensor(at, dtype=torch.long), torch.tensor(columns, dtype=torch.long)),
-        torch.tensor(targets, dtype=torch.long), torch.tensor(weights, dtype=torch.float32), large,
-    )  # fmt: skip
+        ids, (whole[0], whole[1]), whole[2], torch.tensor(weights, dtype=torch.float32), whole[3], tree, large
+    )
 
 
-def micro_batches(encoded: Encoded, rows: Sequence[int], *, max_tokens: int) -> list[TokenBatch]:
-    """The rows in batches of at most `max_tokens` padded tokens, similar lengths together; longest first.
+def micro_batches(
+    encoded: Encoded, rows: Sequence[int], *, max_tokens: int, packing: Packing = "tree"
+) -> list[TokenBatch]:
+    """The rows in batches whose activations are kept for at most `max_tokens` tokens.
 
-    A row longer than that is a batch of its own. Rows much shorter than the first of their batch begin another
-    one as soon as the batch is large enough to keep the arithmetic busy.
+    A batch that is larger keeps one activation per layer and computes the rest again (`large`): a padded one if a
+    single row is longer than that, a packed one too where reading a shared beginning once outweighs the recomputing.
     """
+    if packing == "padded":
+        groups = _alike(encoded, rows, max_tokens)
+    else:
+        groups = min(
+            (_trees(encoded, rows, tokens) for tokens in (max_tokens, _RECOMPUTED_AT_ONCE * max_tokens)),
+            key=lambda found: sum(_price(n, max_tokens) for n, _ in found),
+        )
+    return [batch_of(encoded, group, packing=packing, large=n > max_tokens) for n, group in groups]
+
+
+def _price(tokens: int, max_tokens: int) -> float:
+    """What a batch costs, in tokens of a step that keeps its activations."""
+    return tokens if tokens <= max_tokens else _RECOMPUTING * tokens
+
+
+def _trees(encoded: Encoded, rows: Sequence[int], max_tokens: int) -> list[tuple[int, list[int]]]:
+    """[(tokens, rows)]: in the order of their tokens, so that rows which share most stand together; each adds what it
+    alone has."""
+    groups: list[list[int]] = []
+    sizes: list[int] = []
+    for i in sorted(rows, key=lambda i: (encoded.ids[i], i)):
+        row = encoded.ids[i]
+        common = _common(encoded.ids[groups[-1][-1]], row) if groups else 0
+        added = len(row) - (common if common >= LEAST_SAVED else 0)  # short ones are not shared, see `plant`
+        if groups and sizes[-1] + added <= max_tokens:
+            groups[-1].append(i)
+            sizes[-1] += added
+        else:
+            groups.append([i])
+            sizes.append(len(row))
+    return list(zip(sizes, groups, strict=True))
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    n = min(len(a), len(b))
+    differ = np.flatnonzero(np.asarray(a[:n]) != np.asarray(b[:n]))
+    return int(differ[0]) if len(differ) else n
+
+
+def _alike(encoded: Encoded, rows: Sequence[int], max_tokens: int) -> list[tuple[int, list[int]]]:
+    """[(padded tokens, rows)]: similar lengths together, longest first. Rows much shorter than the first of their
+    batch begin another one as soon as the batch is large enough to keep the arithmetic busy."""
     order = sorted(rows, key=lambda i: (-len(encoded.ids[i]), i))
     groups: list[list[int]] = []
     for i in order:
@@ -130,21 +191,22 @@ def micro_batches(encoded: Encoded, rows: Sequence[int], *, max_tokens: int) -> 
                 group.append(i)
                 continue
         groups.append([i])
-    return [batch_of(encoded, group, large=len(encoded.ids[group[0]]) > max_tokens) for group in groups]
+    return [(len(encoded.ids[group[0]]) * len(group), group) for group in groups]
 
 
 @dataclass(frozen=True)
 class TokenBatches:
     """The micro-batches of every optimizer step: a pure function of (seed, step).
 
-    size: rows in an optimizer step. max_tokens: padded tokens in a micro-batch, which bounds the memory.
+    size: rows in an optimizer step. max_tokens: tokens in a micro-batch, which bounds the memory.
     """
 
     encoded: Encoded
     size: int
     seed: int
     max_tokens: int
+    packing: Packing = "tree"
 
     def __call__(self, step: int) -> list[TokenBatch]:
         rows = sample(len(self.encoded), size=self.size, seed=self.seed, step=step)
-        return micro_batches(self.encoded, rows.tolist(), max_tokens=self.max_tokens)
+        return micro_batches(self.encoded, rows.tolist(), max_tokens=self.max_tokens, packing=self.packing)

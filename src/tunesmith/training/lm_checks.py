@@ -30,7 +30,7 @@ def unsupervised_rows(batches: Sequence[TokenBatch], n_rows: int) -> Check:
     """Rows that teach nothing, counted in the very batches that the loop will see."""
     taught = 0
     for batch in batches:
-        live = batch.keep[0][(batch.targets >= 0) & (batch.weights > 0)]
+        live = batch.rows[(batch.targets >= 0) & (batch.weights > 0)]
         taught += int(torch.unique(live).numel())
     return Check(
         "rows with no supervised token",
@@ -60,7 +60,7 @@ def ends_supervised(encoded: Encoded, batches: Sequence[TokenBatch], end_id: int
     """Uncut rows whose last supervised token is not the one that ends an answer, in the loop's own batches."""
     closed = 0
     for batch in batches:
-        last = {int(row): int(token) for row, token in zip(batch.keep[0], batch.targets, strict=True)}
+        last = {int(row): int(token) for row, token in zip(batch.rows, batch.targets, strict=True)}
         closed += sum(token == end_id for token in last.values())
     missing = sum(1 for n in encoded.n_end if n) - closed
     return Check(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import torch
 from torch.nn import functional
 
 from tunesmith.models.lm import computing, head_at, recomputing
+from tunesmith.models.tree_attention import attending, read_tree
 from tunesmith.training.batches import TokenBatch
 
 
@@ -18,9 +21,12 @@ def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor
     """
     device = next(model.parameters()).device
     keep = (batch.keep[0].to(device), batch.keep[1].to(device))
-    with computing(model), head_at(model, keep), recomputing(model, batch.large):
-        # No mask: padding stands on the right, where causal attention never looks.
-        logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[0]
+    again: Callable[[], AbstractContextManager[None]] = nullcontext if batch.tree is None else partial(attending, model)
+    with computing(model), head_at(model, keep), recomputing(model, batch.large, again=again):
+        if batch.tree is not None:
+            logits = read_tree(model, batch.tree)
+        else:  # no mask: padding stands on the right, where causal attention never looks
+            logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[0]
     losses = functional.cross_entropy(logits.float(), batch.targets.to(device), reduction="none")
     weights = batch.weights.to(device)
     return (losses * weights).sum(), float(weights.sum())

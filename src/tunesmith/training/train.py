@@ -28,6 +28,10 @@ class TrainOptions:
     rank: int | Literal["auto"] = field(default="auto", metadata={"help": "rank of the adapters"})
     epochs: float | Literal["auto"] = field(default="auto", metadata={"help": "passes over the train rows"})
     batch: int | Literal["auto"] = field(default="auto", metadata={"help": "Examples per optimizer step"})
+    packing: Literal["auto", "tree", "padded"] = field(
+        default="auto",
+        metadata={"help": "'tree': rows share their beginnings; 'padded': side by side; 'auto' tries"},
+    )
     allow_truncation: bool = field(default=False, metadata={"help": "go on when answers lose tokens to the context"})
     refit: tuple[str, ...] | Literal["auto"] = field(
         default="auto",
@@ -42,6 +46,7 @@ class TrainOptions:
             "rank": self.rank,
             "epochs": self.epochs,
             "batch": self.batch,
+            "packing": self.packing,
         }
         given: dict[str, Any] = {key: value for key, value in named.items() if value != "auto"}
         return {**given, "allow_truncation": self.allow_truncation}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.models.lm import LanguageModel
-    from tunesmith.training.batches import Encoded
+    from tunesmith.training.batches import Encoded, TokenBatch
     from tunesmith.training.loop import LoopResult, Recipe
     from tunesmith.training.prompted import Lengths, Prompted
 
@@ -100,6 +100,7 @@ class Lm:
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.loop import trainable
         from tunesmith.training.losses import answer_loss, mean_loss
+        from tunesmith.training.packing import choose_packing, packed_as_alone
         from tunesmith.training.probe import micro_batch_tokens
         from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder
 
@@ -119,22 +120,31 @@ class Lm:
         settings = _settings(job, n_rows=len(train), parameters=_parameters(lm))
         recipe = _recipe(job, settings, n_rows=len(train), n_dev=len(held_out))
         at_once = micro_batch_tokens(lm.model, ctx.limits)
-        batches = TokenBatches(encoded, int(settings["batch"]), ctx.seed, at_once)
-        every = micro_batches(encoded, range(len(encoded)), max_tokens=at_once)
+        asked = str(given.get("packing", "auto"))
+        packed = choose_packing(lm.model, encoded, asked=asked, dropout=float(given.get("dropout", 0.0)))
+        settings["packing"] = packed.packing
+        ctx.emit("decision", what="train.packing", choice=packed.packing, why=packed.why)
+
+        def batched(of: Encoded, rows: Sequence[int]) -> list[TokenBatch]:
+            return micro_batches(of, rows, max_tokens=at_once, packing=packed.packing)
+
+        batches = TokenBatches(encoded, int(settings["batch"]), ctx.seed, at_once, packed.packing)
+        every = batched(encoded, range(len(encoded)))
         ctx.check(checks.unsupervised_rows(every, len(encoded)))
         ctx.check(checks.lost_answer_tokens(encoded, allowed=bool(given.get("allow_truncation", False))))
         ctx.check(checks.ends_supervised(encoded, every, lm.template.end_id))
 
-        some = micro_batches(encoded, range(min(_CHECKED_ROWS, len(encoded))), max_tokens=at_once)
+        some = batched(encoded, range(min(_CHECKED_ROWS, len(encoded))))
         before = mean_loss(lm.model, some)
         ends_before = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
         how = methods.get(str(settings["method"]))
         lm.model = how.apply(lm.model, settings, seed=ctx.seed)
         lm.model.eval()
         ctx.check(checks.untrained_adapter(before, mean_loss(lm.model, some)))
+        ctx.check(packed_as_alone(lm.model, encoded, packed, system=self.name))
         start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
 
-        dev_batches = micro_batches(held_out, range(len(held_out)), max_tokens=at_once)
+        dev_batches = batched(held_out, range(len(held_out)))
         draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
         result = run_loop(
             lm.model,

@@ -1,0 +1,310 @@
+"""Attention over a packed tree, as a function that transformers models call in place of their own.
+
+    with attending(model):                                       # any family on the attention registry
+        model(input_ids=ids, position_ids=at, blocks=blocks_of(tree, device), use_cache=False)
+
+Who may look at whom falls into blocks: a segment and itself (causal; segments of like length together), and all that
+hangs on a segment and that segment (one product of matrices, as a subtree is a contiguous range). Each block gives a
+partial softmax; they are merged by their log-sums. Backward computes probabilities again from the merged log-sums, so
+what is kept grows with the tokens and not with their pairs. Source: Milakov and Gimelshein 2018 (merging softmaxes);
+Dao et al. 2022, section 3 (the backward from log-sums).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+
+from tunesmith.core.errors import ModelError
+from tunesmith.models.tree import Segment, Tree
+
+NAME = "tunesmith_tree"
+# Segments down to this share of the longest one's length share its block: the rest is padding.
+_ALIKE = 0.7
+# Rows of a score matrix at once for long segments: half of what is computed would lie above the diagonal.
+_TILE = 256
+# What reaches an attention function and is honoured or harmless. Anything else changes the arithmetic in a way
+# that is not known here (attention sinks, biases): such a family is refused, never computed wrongly.
+_HONOURED = {"dropout", "scaling", "sliding_window", "softcap", "blocks"}
+_HARMLESS = {"position_ids", "use_cache", "cache_position", "output_attentions", "is_causal", "position_embeddings",
+             "output_hidden_states", "return_dict", "logits_to_keep", "num_items_in_batch"}  # fmt: skip
+
+
+# Tensors inside: x (g, e, n, d) has g groups of heads that share keys and values, e heads in each, n packed tokens.
+# A block takes its rows of x as (…, e * rows, d) and its keys of k or v (g, n, d) as (…, keys, d): one product per
+# group (and segment), whatever the number of heads.
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """Short segments that look at themselves, side by side, padded to the longest.
+
+    index: (b, l) packed indices. live: (b, l), what is no padding. Every live token is in one such block or _Range.
+    """
+
+    index: torch.Tensor
+    live: torch.Tensor
+    sets: bool = True
+
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        part = x[:, :, self.index].transpose(1, 2)  # (g, b, e, l, …)
+        return part.reshape(part.shape[0], part.shape[1], -1, *part.shape[4:])
+
+    def keys(self, k: torch.Tensor) -> torch.Tensor:
+        return k[:, self.index]
+
+    def put(self, x: torch.Tensor, part: torch.Tensor, *, more: bool = False) -> None:
+        b, width = self.index.shape
+        part = part.view(part.shape[0], b, -1, width, *part.shape[3:]).transpose(1, 2)  # (g, e, b, l, …)
+        where, what = self.index[self.live], part[:, :, self.live]
+        x[:, :, where] = x[:, :, where] + what if more else what
+
+    def put_keys(self, k: torch.Tensor, part: torch.Tensor) -> None:
+        where = self.index[self.live]
+        k[:, where] = k[:, where] + part[:, self.live]
+
+    def hide(self, scores: torch.Tensor, blocks: Blocks, window: int | None, value: float) -> None:
+        del blocks
+        b, width = self.index.shape
+        order = torch.arange(width, device=self.index.device)
+        seen = (order[:, None] >= order) & self.live[:, None, :] & self.live[:, :, None]  # (b, l, l)
+        if window is not None:
+            seen &= order[:, None] - order < window
+        scores.view(scores.shape[0], b, -1, width, width).masked_fill_(~seen[:, None], value)
+
+
+@dataclass(frozen=True)
+class _Range:
+    """Tokens top … bottom-1 that look at tokens first … last-1. own: both are of one segment, so keys up to the row.
+
+    sets: the first block of these rows, which sets the output that others add to.
+    """
+
+    top: int
+    bottom: int
+    first: int
+    last: int
+    own: bool
+
+    @property
+    def sets(self) -> bool:
+        return self.own
+
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        part = x[:, :, self.top : self.bottom]
+        return part.reshape(part.shape[0], -1, *part.shape[3:])
+
+    def keys(self, k: torch.Tensor) -> torch.Tensor:
+        return k[:, self.first : self.last]
+
+    def put(self, x: torch.Tensor, part: torch.Tensor, *, more: bool = False) -> None:
+        here = x[:, :, self.top : self.bottom]
+        part = part.view(here.shape)
+        here.add_(part) if more else here.copy_(part)
+
+    def put_keys(self, k: torch.Tensor, part: torch.Tensor) -> None:
+        k[:, self.first : self.last] += part
+
+    def hide(self, scores: torch.Tensor, blocks: Blocks, window: int | None, value: float) -> None:
+        if not self.own and (window is None or blocks.longest <= window):
+            return
+        mine, its = blocks.at[self.top : self.bottom, None], blocks.at[self.first : self.last]
+        hidden = its > mine if self.own else torch.zeros_like(mine > its)
+        if window is not None:
+            hidden |= mine - its >= window
+        view = scores.view(scores.shape[0], -1, self.bottom - self.top, self.last - self.first)
+        view.masked_fill_(hidden, value)
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Everything attention has to know of a tree, blocks that set rows first.
+
+    at: (n,) positions, for layers whose window slides. longest: tokens of the longest row.
+    """
+
+    at: torch.Tensor
+    blocks: tuple[_Side | _Range, ...]
+    longest: int
+
+
+def blocks_of(tree: Tree, device: torch.device | str = "cpu") -> Blocks:
+    """The blocks of a tree, once for all layers and steps that use it."""
+    blocks = [block for group in _alike(tree.segments) for block in _own(group, device)]
+    blocks += [_Range(s.end, s.last, s.start, s.end, own=False) for s in tree.segments if s.last > s.end]
+    at = torch.from_numpy(tree.at).to(device)
+    return Blocks(at, tuple(blocks), int(tree.at.max(initial=-1)) + 1)
+
+
+def _alike(segments: Sequence[Segment]) -> list[list[Segment]]:
+    groups: list[list[Segment]] = []
+    for segment in sorted(segments, key=lambda s: (s.start - s.end, s.start)):
+        length = segment.end - segment.start
+        if groups:
+            first = groups[-1][0]
+            longest = first.end - first.start
+            if longest <= _TILE and length >= _ALIKE * longest:
+                groups[-1].append(segment)
+                continue
+        groups.append([segment])
+    return groups
+
+
+def _own(group: Sequence[Segment], device: torch.device | str) -> list[_Side | _Range]:
+    if len(group) == 1:
+        s = group[0]
+        tops = range(s.start, s.end, _TILE)
+        return [_Range(top, min(s.end, top + _TILE), s.start, min(s.end, top + _TILE), own=True) for top in tops]
+    width = max(s.end - s.start for s in group)
+    index = torch.zeros(len(group), width, dtype=torch.long)
+    live = torch.zeros(len(group), width, dtype=torch.bool)
+    for row, s in enumerate(group):
+        index[row, : s.end - s.start] = torch.arange(s.start, s.end)
+        live[row, : s.end - s.start] = True
+    return [_Side(index.to(device), live.to(device))]
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What a layer does with scores: scale, then the cap tanh(s / cap) cap, then the window in positions."""
+
+    scale: float
+    cap: float | None
+    window: int | None
+
+
+class _TreeAttention(torch.autograd.Function):
+    """q: (g, e, n, d); k, v: (g, n, d). Returns (g, e, n, d)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, blocks: Blocks, form: _Form
+    ) -> torch.Tensor:
+        out, log_sum = torch.empty_like(q), q.new_empty(q.shape[:-1])
+        for block in blocks.blocks:
+            scores, _ = _scores(block, q, k, blocks, form)
+            top = scores.amax(dim=-1, keepdim=True)
+            total = scores.sub_(top).exp_().sum(dim=-1, keepdim=True)
+            part = scores.matmul(block.keys(v)).div_(total)
+            part_sum = (top + total.log_())[..., 0]
+            if block.sets:
+                block.put(out, part)
+                block.put(log_sum, part_sum)
+                continue
+            old = block.rows(log_sum)
+            both = torch.logaddexp(old, part_sum)
+            kept = block.rows(out) * (old - both).exp_()[..., None]
+            block.put(out, kept.add_(part.mul_((part_sum - both).exp_()[..., None])))
+            block.put(log_sum, both)
+        ctx.save_for_backward(q, k, v, out, log_sum)
+        ctx.blocks, ctx.form = blocks, form
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """dS = P (dP - D) with D = sum(dO O) by row; dQ = dS K, dK = dS' Q, dV = P' dO."""
+        q, k, v, out, log_sum = ctx.saved_tensors
+        blocks, form = ctx.blocks, ctx.form
+        grad = grads[0].contiguous()
+        dq, dk, dv = torch.zeros_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        inner = (grad * out).sum(dim=-1)  # (g, e, n)
+        for block in blocks.blocks:
+            scores, slope = _scores(block, q, k, blocks, form)
+            share = scores.sub_(block.rows(log_sum)[..., None]).exp_()
+            back = block.rows(grad)
+            block.put_keys(dv, share.mT.matmul(back))
+            bent = back.matmul(block.keys(v).mT).sub_(block.rows(inner)[..., None]).mul_(share)
+            if slope is not None:
+                bent.mul_(slope)
+            bent.mul_(form.scale)
+            block.put(dq, bent.matmul(block.keys(k)), more=True)
+            block.put_keys(dk, bent.mT.matmul(block.rows(q)))
+        return dq, dk, dv, None, None
+
+
+def _scores(
+    block: _Side | _Range, q: torch.Tensor, k: torch.Tensor, blocks: Blocks, form: _Form
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """(…, rows, keys) scores, hidden ones at a very low number, and the slope of the cap where there is one."""
+    scores = block.rows(q).matmul(block.keys(k).mT).mul_(form.scale)
+    slope = None
+    if form.cap is not None:
+        bent = scores.div_(form.cap).tanh_()
+        slope = 1.0 - bent.square()
+        scores = bent.mul_(form.cap)
+    # Not minus infinity: a row that sees nothing of a block would give inf - inf. Its share is 0 this way too.
+    block.hide(scores, blocks, form.window, torch.finfo(scores.dtype).min / 2)
+    return scores, slope
+
+
+def tree_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **given: Any,
+) -> tuple[torch.Tensor, None]:
+    """What transformers calls: query (1, h, n, d), key and value (1, g, n, d), and the keyword `blocks`.
+
+    Returns (1, n, h, d). Raises ModelError where the family asks for what is not known here.
+    """
+    unknown = sorted(name for name in set(given) - _HONOURED - _HARMLESS if given[name] is not None)
+    blocks: Blocks | None = given.get("blocks")
+    if unknown or blocks is None or attention_mask is not None or given.get("dropout"):
+        what = ", ".join(unknown) or ("attention dropout" if given.get("dropout") else "a mask instead of blocks")
+        raise ModelError(
+            f"{type(module).__name__} asks its attention for {what}, which packed trees do not serve.",
+            hint="train it on padded batches (train.packing: padded).",
+        )
+    _, heads, n, width = query.shape
+    groups = key.shape[1]
+    scale = given.get("scaling")
+    form = _Form(width**-0.5 if scale is None else float(scale), given.get("softcap"), given.get("sliding_window"))
+    q = query[0].reshape(groups, heads // groups, n, width)
+    out = _TreeAttention.apply(q, key[0], value[0], blocks, form)  # type: ignore[no-untyped-call]
+    return out.reshape(heads, n, -1).transpose(0, 1)[None], None
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """Blocks say who sees whom; a mask made from positions that restart would hide the shared beginning."""
+
+
+def read_tree(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
+    """The model's logits for the packed row: (n, vocabulary), or fewer rows where a hook on its head keeps fewer."""
+    device = next(model.parameters()).device
+    with attending(model):
+        found: torch.Tensor = model(
+            input_ids=torch.from_numpy(tree.ids)[None].to(device),
+            position_ids=torch.from_numpy(tree.at)[None].to(device),
+            blocks=blocks_of(tree, device),
+            use_cache=False,
+        ).logits[0]
+    return found
+
+
+@contextmanager
+def attending(model: torch.nn.Module) -> Iterator[None]:
+    """Inside the block the model's attention is `tree_attention`. Raises ModelError if the family cannot switch."""
+    from transformers import AttentionInterface
+    from transformers.masking_utils import AttentionMaskInterface
+
+    AttentionInterface.register(NAME, tree_attention)
+    AttentionMaskInterface.register(NAME, _no_mask)
+    base: Any = cast("Any", model).get_base_model() if hasattr(model, "get_base_model") else model
+    before = base.config._attn_implementation
+    try:
+        base.set_attn_implementation(NAME)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(
+            f"{type(base).__name__} does not let its attention be chosen.",
+            hint="train it on padded batches (train.packing: padded).",
+        ) from error
+    try:
+        yield
+    finally:
+        base.set_attn_implementation(before)

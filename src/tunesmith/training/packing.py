@@ -1,0 +1,89 @@
+"""Whether a model can be trained on rows that share their beginnings, found out before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tunesmith.core.checks import Check
+from tunesmith.core.errors import ModelError
+from tunesmith.models.lm import computing, head_at
+from tunesmith.models.tree import plant
+from tunesmith.models.tree_attention import read_tree
+from tunesmith.training.batches import Encoded, Packing
+
+# Relative L2 difference of logits between a packed row and the rows alone: rounding, in another order.
+SAME = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
+_ROWS, _TOKENS = 3, 256
+_CHECK = "packed rows against rows alone, logits"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """packing: what to train with. gap: what was measured, None if nothing was. why: for people."""
+
+    packing: Packing
+    why: str
+    gap: float | None = None
+
+
+def choose_packing(model: torch.nn.Module, encoded: Encoded, *, asked: str = "auto", dropout: float = 0.0) -> Decided:
+    """A tree where the model gives the same for packed rows as for rows alone, else padded rows.
+
+    asked: "auto", or "tree" or "padded", which is then taken. dropout: of the adapter; rows that share a beginning
+    would share its mask too, which is another step than the padded one.
+    """
+    if asked == "padded":
+        return Decided("padded", "you asked for it")
+    if dropout > 0.0 and asked == "auto":
+        return Decided("padded", f"dropout {dropout:g}: rows that share a beginning would share its mask")
+    try:
+        gap = packed_gap(model, encoded)
+    except ModelError as error:
+        if asked == "tree":
+            raise
+        return Decided("padded", error.message)
+    if gap <= _bound(model) or asked == "tree":
+        return Decided("tree", f"packed rows give the logits of rows alone (relative difference {gap:.1e})", gap)
+    return Decided("padded", f"packed rows change this model's logits (relative difference {gap:.1e})", gap)
+
+
+def packed_as_alone(model: torch.nn.Module, encoded: Encoded, decided: Decided, *, system: str) -> Check:
+    """The proof for the model as it will be trained; does not apply to padded rows."""
+    bound = _bound(model)
+    if decided.packing == "padded":
+        return Check.not_applicable(_CHECK, f"<= {bound:g}", f"rows are padded: {decided.why}", system=system)
+    gap = packed_gap(model, encoded)
+    return Check(
+        _CHECK, float(f"{gap:.3g}"), f"<= {bound:g}", gap <= bound,
+        "train on padded rows (train.packing: padded), and report this base model.", system,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def packed_gap(model: torch.nn.Module, encoded: Encoded) -> float:
+    """|packed - alone| / |alone| over the logits of a few short rows, in the dtype that the model computes in."""
+    order = sorted(range(len(encoded)), key=lambda i: (len(encoded.ids[i]), i))
+    rows = [encoded.ids[i][:_TOKENS] for i in order[:_ROWS]]
+    rows.append((*rows[-1][:-1], rows[0][-1]))  # one that shares nearly all of another, however unlike the rows are
+    tree = plant(rows, least=1)
+    keep = torch.cat([torch.from_numpy(where) for where in tree.where])
+    device = next(model.parameters()).device
+    with computing(model), head_at(model, (torch.zeros_like(keep).to(device), keep.to(device))):
+        packed = read_tree(model, tree)
+    alone = torch.cat([_alone(model, row) for row in rows])
+    return float((packed.double() - alone.double()).norm() / alone.double().norm().clamp(min=1e-30))
+
+
+def _alone(model: torch.nn.Module, row: Sequence[int]) -> torch.Tensor:
+    with computing(model):
+        ids = torch.tensor([list(row)], device=next(model.parameters()).device)
+        found: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
+    return found
+
+
+def _bound(model: torch.nn.Module) -> float:
+    frozen = [t.dtype for t in model.parameters() if not t.requires_grad]
+    return SAME.get(frozen[0] if frozen else next(model.parameters()).dtype, SAME[torch.float32])
