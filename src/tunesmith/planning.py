@@ -30,7 +30,7 @@ from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits
 from tunesmith.training.ladder import prompt_of
-from tunesmith.training.select import SelectOptions
+from tunesmith.training.select import SelectOptions, needs_cross_validation
 from tunesmith.training.systems import RungPlan
 from tunesmith.training.systems import system as systems
 from tunesmith.training.train import TrainOptions
@@ -198,8 +198,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         size = _size(data)
         left_s -= time.monotonic() - began  # what the probe took
         rungs, forecasts = plan_rungs(
-            runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=model.at_least
-        )
+            runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=model.at_least,
+            cross_fits=model.folds * model.repeats if needs_cross_validation(size.n_dev) else 0,
+        )  # fmt: skip
         for name in names:
             if name not in runnable:
                 why = lost.get(systems.get(name).needs, f"model.{systems.get(name).needs} is 'none'")

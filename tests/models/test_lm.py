@@ -72,7 +72,7 @@ def test_a_family_with_layers_that_do_not_attend_is_refused(tmp_path: Path) -> N
 
 def test_an_adapter_that_is_not_there_is_an_error(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
-    with pytest.raises(ModelError, match="with adapter adapter"):
+    with pytest.raises(ModelError, match="holds no adapter"):
         LanguageModel.load(folder, Limits(), adapter=tmp_path / "adapter")
 
 

@@ -87,6 +87,19 @@ def test_a_learning_rate_of_zero(tmp_path: Path) -> None:
     assert "measured 0.0" in str(error)
 
 
+def test_packed_rows_whose_positions_get_lost_on_the_way(tmp_path: Path, monkeypatch: Patch) -> None:
+    from tunesmith.models import tree_attention
+
+    real = tree_attention.blocks_of
+
+    def one_after_the_other(tree: Any, device: Any = "cpu") -> Any:
+        tree.at[:] = range(len(tree))
+        return real(tree, device)
+
+    monkeypatch.setattr(tree_attention, "blocks_of", one_after_the_other)
+    fails_by("packed rows against rows alone", tmp_path, job_of(tmp_path, packing="tree"))
+
+
 def test_an_end_token_that_the_model_cannot_write(tmp_path: Path) -> None:
     """Its row of the tied embedding is zero, as transformers makes it where pad and end are one token."""
     from safetensors.torch import load_file, save_file
@@ -102,8 +115,8 @@ def test_an_end_token_that_the_model_cannot_write(tmp_path: Path) -> None:
 def test_a_template_that_somebody_tidied_after_training(tmp_path: Path, monkeypatch: Patch) -> None:
     real = lm_system._save_adapter
 
-    def tidied(lm: Any, folder: Path, job: Job) -> None:
-        real(lm, folder, job)
+    def tidied(lm: Any, how: Any, folder: Path, job: Job) -> None:
+        real(lm, how, folder, job)
         path = folder / "adapter/chat_template.jinja"
         path.write_text(path.read_text().replace("assistant\\n", "assistant"))
 
@@ -116,8 +129,8 @@ def test_another_adapter_lies_where_this_one_was_saved(tmp_path: Path, monkeypat
 
     real = lm_system._save_adapter
 
-    def wrong(lm: Any, folder: Path, job: Job) -> None:
-        real(lm, folder, job)
+    def wrong(lm: Any, how: Any, folder: Path, job: Job) -> None:
+        real(lm, how, folder, job)
         path = folder / "adapter/adapter_model.safetensors"
         save_file({k: v * 1.01 for k, v in load_file(path).items()}, path, metadata={"format": "pt"})
 

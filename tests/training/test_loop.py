@@ -139,6 +139,68 @@ def test_one_step_is_adamw_on_the_mean_gradient(tmp_path: Path) -> None:
         torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-6)
 
 
+def test_each_weight_has_its_multiple_of_the_rate(tmp_path: Path) -> None:
+    ours, theirs = net(0.0), net(0.0)
+    recipe = Recipe(steps=3, rate=0.01, warmup=0.0, clip=None)
+    train(
+        ours, batches, squared, recipe=recipe, folder=tmp_path, emit=quiet, multiples={"3.weight": 4.0, "3.bias": 4.0}
+    )
+    groups = [
+        {"params": list(theirs[0].parameters()), "of": 1.0},  # type: ignore[index]
+        {"params": list(theirs[3].parameters()), "of": 4.0},  # type: ignore[index]
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01, weight_decay=0.0)
+    for step in range(3):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate_at(step) * group["of"]
+        total, weight = squared(theirs, batches(step)[0])
+        optimizer.zero_grad()
+        (total / weight).backward()
+        optimizer.step()
+    for left, right in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-5, atol=1e-6)
+
+
+def test_a_training_with_several_rates_resumes_in_the_same_bytes_and_not_with_others(tmp_path: Path) -> None:
+    def go(model: torch.nn.Module, folder: Path, multiple: float, *, kill_at: int | None = None) -> list[str]:
+        def maybe_killed(step: int) -> Sequence[torch.Tensor]:
+            if step == kill_at:
+                raise Killed
+            return batches(step)
+
+        events: list[str] = []
+        train(
+            model,
+            maybe_killed,
+            squared,
+            recipe=Recipe(steps=9, rate=0.02),
+            folder=folder,
+            emit=lambda event, **_: events.append(event),
+            seed=5,
+            checkpoint_every_s=0.0,
+            multiples={"3.weight": multiple},
+        )
+        return events
+
+    straight, resumed = net(), net()
+    go(straight, tmp_path / "a", 8.0)
+    with pytest.raises(Killed):
+        go(net(), tmp_path / "b", 8.0, kill_at=5)
+    shutil.copytree(tmp_path / "b", tmp_path / "c")
+    assert go(resumed, tmp_path / "b", 8.0)[0] == "train.resumed"
+    assert state_bytes(resumed) == state_bytes(straight)
+    assert go(net(), tmp_path / "c", 2.0)[0] == "checkpoint.other"
+
+
+@pytest.mark.parametrize(("name", "multiple"), [("3.wieght", 2.0), ("3.weight", 0.0), ("3.weight", float("nan"))])
+def test_a_rate_of_nothing_or_of_no_size_is_refused(tmp_path: Path, name: str, multiple: float) -> None:
+    with pytest.raises(ModelError, match=r"3\.w"):
+        train(
+            net(), batches, squared, recipe=Recipe(steps=1, rate=0.1), folder=tmp_path, emit=quiet,
+            multiples={name: multiple},
+        )  # fmt: skip
+
+
 def test_a_damaged_checkpoint_is_recognised_and_the_one_before_it_used(tmp_path: Path) -> None:
     straight = net()
     run(straight, tmp_path / "a")

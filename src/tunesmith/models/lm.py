@@ -21,6 +21,7 @@ import torch
 
 from tunesmith.core.context import Limits
 from tunesmith.core.errors import ModelError
+from tunesmith.models.methods import saved_with
 from tunesmith.models.quiet import silent
 from tunesmith.models.template import Template
 
@@ -67,9 +68,7 @@ class LanguageModel:
                     use_safetensors=True,
                 )
                 if adapter is not None:
-                    from peft import PeftModel
-
-                    model = PeftModel.from_pretrained(model, str(adapter))
+                    model = saved_with(adapter).load(model, adapter)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             what = folder.name if adapter is None else f"{folder.name} with adapter {adapter.name}"
             raise ModelError(

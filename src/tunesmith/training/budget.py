@@ -68,6 +68,25 @@ class Forecasts(Protocol):
         ...  # fmt: skip
 
 
+class CrossFitForecasts(Protocol):
+    """A cheap System: it can also say how long cross-validation with settings already chosen will take."""
+
+    def seconds(
+        self,
+        *,
+        n_train: int,
+        n_predict: int,
+        n_labels: int,
+        encoder_texts_per_s: float,
+        lm_tokens_per_s: float,
+        tokens_per_text: float,
+        steps: int | None,
+        cross_fits: int = 0,
+    ) -> tuple[float, float]:
+        """(fit, predict) seconds; cross_fits: fits on most of the rows besides the one on all."""
+        ...  # fmt: skip
+
+
 # How the costly rungs share what the cheap ones leave.
 _LABEL_SHARES = {"encoder": 0.34, "contrastive": 0.30, "lm": 0.24, "few_shot": 0.09, "zero_shot": 0.08}
 _TEXT_SHARES = {"lm": 0.80, "few_shot": 0.08, "zero_shot": 0.07}
@@ -88,12 +107,14 @@ def plan_rungs(
     budget_s: float,
     left_s: float,
     at_least: Sequence[str] = (),
+    cross_fits: int = 0,
 ) -> tuple[list[RungPlan], list[Forecast]]:
     """What each rung may do within `left_s` of a budget of `budget_s` seconds, cheap rungs first.
 
     Cheap rungs (those that can be cross-fitted) always run on all rows. A rung that by itself would need
     more than a quarter of the budget must prove itself at a pause, or is not run. at_least: rungs that run
-    on the least that shows anything even where there is no time for more.
+    on the least that shows anything even where there is no time for more. cross_fits: fits of every cheap rung that
+    cross-validation will take.
     """
     plans: dict[str, RungPlan] = {}
     forecasts: dict[str, Forecast] = {}
@@ -101,7 +122,7 @@ def plan_rungs(
     left -= _refitting(names, size, probe, most=left / 4)
     for name in names:
         if is_cheap(name):
-            fit, answer = _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
+            fit, answer = _cheap_seconds(name, size, probe, cross_fits=cross_fits)
             plans[name] = RungPlan(name, why="cheap: always on all rows")
             forecasts[name] = Forecast(name, fit, answer, fit + answer)
             left -= fit + answer
@@ -258,6 +279,23 @@ def _seconds(
 
     fit, answer = ask(probe.tokens_per_text)
     return (ask(probe.tokens_per_prompt)[0] if rung.needs == "lm" else fit), answer
+
+
+def _cheap_seconds(name: str, size: Size, probe: Probe, *, cross_fits: int) -> tuple[float, float]:
+    """(fit with its cross-validation, predict) seconds of a cheap rung on all rows."""
+    rung = systems.get(name)
+    if not cross_fits or not hasattr(rung, "cross_fit"):
+        return _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
+    return cast(CrossFitForecasts, rung).seconds(
+        n_train=size.n_train + size.n_dev,
+        n_predict=size.n_test,
+        n_labels=size.n_labels,
+        encoder_texts_per_s=probe.encoder_texts_per_s,
+        lm_tokens_per_s=probe.lm_tokens_per_s,
+        tokens_per_text=probe.tokens_per_text,
+        steps=None,
+        cross_fits=cross_fits,
+    )
 
 
 def _told(seconds: float) -> str:

@@ -18,7 +18,7 @@ from tunesmith.training.choice import Settings
 from tunesmith.training.folds import label_codes, rest_of
 from tunesmith.training.heads import MOST_CENTRES, KernelHead, fit_kernel
 from tunesmith.training.linear import LinearHead, fit_logistic, fit_margins
-from tunesmith.training.ngrams import Vocabulary, learn_vocabulary
+from tunesmith.training.ngrams import Counts, Vocabulary, count, learn_vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +41,7 @@ class CountExpert:
     head: LinearHead
     temperature: float
 
-    def log_probabilities(self, texts: Sequence[str]) -> NDArray[np.float64]:
+    def log_probabilities(self, texts: Sequence[str] | Counts) -> NDArray[np.float64]:
         """(n, k), normalised."""
         return log_softmax(self.head.logits(self.vocabulary.rows(texts)) / self.temperature)
 
@@ -78,11 +78,12 @@ class VectorExpert:
         return cls(head, float(arrays["temperature"][0]))
 
 
-def fit_counts(rows: Rows, settings: Settings, job: Job, *, seed: int) -> CountExpert:
-    """settings: C, temperature."""
-    vocabulary = learn_vocabulary(rows.texts)
+def fit_counts(rows: Rows, settings: Settings, job: Job, *, seed: int, counts: Counts | None = None) -> CountExpert:
+    """settings: C, temperature. counts: of the rows' texts, if they are known."""
+    texts = rows.texts if counts is None else counts
+    vocabulary = learn_vocabulary(texts)
     head = fit_margins(
-        vocabulary.rows(rows.texts), label_codes(rows.targets, job.labels), rows.weights,
+        vocabulary.rows(texts), label_codes(rows.targets, job.labels), rows.weights,
         n_labels=len(job.labels), C=float(settings["C"]), seed=seed,
     )  # fmt: skip
     return CountExpert(vocabulary, head, float(settings["temperature"]))
@@ -100,10 +101,11 @@ def count_logits(
 ) -> Callable[[Settings], NDArray[np.float64]]:
     """A function from settings to (n, k) out-of-fold logits; features are made once, here."""
     parts = []
+    counts = count(rows.texts)
     for held_out in folds:
         rest = rest_of(held_out, len(rows))
-        vocabulary = learn_vocabulary([rows.texts[i] for i in rest])
-        seen, unseen = ([rows.texts[i] for i in at] for at in (rest, held_out))
+        seen, unseen = (counted(rows, counts, at) for at in (rest, held_out))
+        vocabulary = learn_vocabulary(seen)
         parts.append((held_out, rest, vocabulary.rows(seen), vocabulary.rows(unseen)))
 
     def logits(settings: Settings) -> NDArray[np.float64]:
@@ -114,6 +116,11 @@ def count_logits(
         return found
 
     return logits
+
+
+def counted(rows: Rows, counts: Counts | None, at: Sequence[int] | NDArray[np.int64]) -> Sequence[str] | Counts:
+    """The texts at these positions, or their counts where those are known."""
+    return [rows.texts[i] for i in at] if counts is None else counts.take(at)
 
 
 def vector_logits(
@@ -156,24 +163,34 @@ def _vector_head(
 # and label for a fit (one label against the rest; two labels are one problem). Vectors: per row and label of a
 # logistic fit, and per cubed row of a kernel's factorisation.
 _FEATURES_S = 1.1e-5
+_WEIGHING_S = 2e-6
 _COUNT_FIT_S = 1.7e-7
 _LOGISTIC_S = 4.5e-6
 _KERNEL_S = 7e-12
 
 
-def count_seconds(n_train: int, n_predict: int, n_labels: int, tokens_per_text: float) -> tuple[float, float]:
-    """Forecast (fit, predict) CPU seconds of choosing, fitting and asking a CountExpert."""
+def count_seconds(
+    n_train: int, n_predict: int, n_labels: int, tokens_per_text: float, *, cross_fits: int = 0
+) -> tuple[float, float]:
+    """Forecast (fit, predict) CPU seconds of choosing, fitting and asking a CountExpert.
+
+    cross_fits: how often it is fitted again on most of the rows, with the settings chosen.
+    """
     tokens = max(tokens_per_text, 4.0)
     chosen_on = min(n_train, CHOOSE_ON)
-    features = _FEATURES_S * tokens * (2 * n_train + 2 * FOLDS * chosen_on)
+    # Counting is done for the choice, for the fit and once for all folds; weighing what was counted, each time.
+    counting = _FEATURES_S * tokens * (chosen_on + n_train * (1 + (cross_fits > 0)))
+    weighing = _WEIGHING_S * tokens * (FOLDS * chosen_on + cross_fits * n_train)
     problems = n_labels if n_labels > 2 else 1
-    fits = _COUNT_FIT_S * tokens * problems * (len(COUNT_GRID) * (FOLDS - 1) * chosen_on + n_train)
-    return 0.5 + features + fits, 0.1 + _FEATURES_S * tokens * n_predict
+    fitted_on = len(COUNT_GRID) * (FOLDS - 1) * chosen_on + (1 + 0.8 * cross_fits) * n_train
+    fits = _COUNT_FIT_S * tokens * problems * fitted_on
+    return 0.5 + counting + weighing + fits, 0.1 + _FEATURES_S * tokens * n_predict
 
 
-def vector_seconds(n_train: int, n_labels: int) -> float:
-    """Forecast CPU seconds of choosing and fitting a VectorExpert whose vectors are known."""
+def vector_seconds(n_train: int, n_labels: int, *, cross_fits: int = 0) -> float:
+    """Forecast CPU seconds of choosing and fitting a VectorExpert whose vectors are known. cross_fits: as above."""
     chosen_on = min(n_train, CHOOSE_ON) * (FOLDS - 1) / FOLDS
-    linear = _LOGISTIC_S * n_labels * (len(LINEAR_GRID) * FOLDS * chosen_on + n_train)
-    kernel = _KERNEL_S * (len(KERNEL_GRID) * FOLDS * chosen_on**3 + min(n_train, MOST_CENTRES) ** 2 * n_train)
+    fits = 1 + 0.8 * cross_fits
+    linear = _LOGISTIC_S * n_labels * (len(LINEAR_GRID) * FOLDS * chosen_on + fits * n_train)
+    kernel = _KERNEL_S * (len(KERNEL_GRID) * FOLDS * chosen_on**3 + fits * min(n_train, MOST_CENTRES) ** 2 * n_train)
     return 0.5 + linear + kernel

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -33,6 +34,7 @@ Loss = Callable[[torch.nn.Module, B], tuple[torch.Tensor, float]]
 
 # Points of a loss curve: enough to draw, few enough to read.
 _CURVE_POINTS = 200
+_ONE_RATE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ def train(
     promising: Callable[[float], bool] | None = None,
     seed: int = 0,
     checkpoint_every_s: float = 30.0,
+    multiples: Mapping[str, float] = _ONE_RATE,
 ) -> LoopResult:
     """Train what requires a gradient; leave the best weights (by dev score, else the last) in the model.
 
@@ -127,11 +130,13 @@ def train(
     score:     dev score, greater is better; called with the model in eval mode and without gradients.
     promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     checkpoint_every_s: at most so much work is lost; changes no result. 0 writes after every step.
+    multiples: what a weight's rate is of the recipe's, by the weight's name (a method's `rates`); absent: 1.
     Raises ModelError when the loss, a gradient or a dev score is not finite, naming step and layer.
     """
     weights = trainable(model)
-    optimizer = torch.optim.AdamW(list(weights.values()), lr=recipe.rate, weight_decay=recipe.weight_decay)
-    identity = _identity(weights, recipe, seed)
+    groups = _groups(weights, multiples)
+    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.weight_decay)
+    identity = _identity(weights, recipe, seed, multiples)
     state, best = _resume(folder, weights, optimizer, identity, emit)
     _write_curve(folder, state.curve)
     curve_every = max(1, recipe.steps // _CURVE_POINTS)
@@ -142,7 +147,7 @@ def train(
         while state.stopped is None:
             step = state.step
             for group in optimizer.param_groups:
-                group["lr"] = recipe.rate_at(step)
+                group["lr"] = recipe.rate_at(step) * group["multiple"]
             total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step)
             _scale_and_clip(weights, weight, recipe.clip, step)
             optimizer.step()
@@ -200,6 +205,21 @@ def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
                 hint="keep the base in bfloat16 if you like, and what is trained in float32.",
             )
     return found
+
+
+def _groups(weights: dict[str, torch.nn.Parameter], multiples: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The optimizer's groups: weights whose rates are the same multiple of the recipe's, in the model's order."""
+    for name, multiple in multiples.items():
+        if name not in weights:
+            raise ModelError(
+                f"a rate is given for {name}, which is not trained.", hint="give rates for trained weights."
+            )
+        if not (math.isfinite(multiple) and multiple > 0.0):
+            raise ModelError(f"the rate of {name} is {multiple} times the base rate.", hint="it must be above 0.")
+    found: dict[float, list[torch.nn.Parameter]] = {}
+    for name, tensor in weights.items():
+        found.setdefault(float(multiples.get(name, 1.0)), []).append(tensor)
+    return [{"params": tensors, "multiple": multiple} for multiple, tensors in found.items()]
 
 
 def _accumulate(
@@ -290,11 +310,13 @@ def _devices(weights: dict[str, torch.nn.Parameter]) -> list[torch.device]:
     return sorted({t.device for t in weights.values() if t.device.type == "cuda"}, key=str)
 
 
-def _identity(weights: dict[str, torch.nn.Parameter], recipe: Recipe, seed: int) -> str:
-    """What a checkpoint must have been made with to be continued: recipe, seed, names, shapes and starting values."""
+def _identity(weights: dict[str, torch.nn.Parameter], recipe: Recipe, seed: int, multiples: Mapping[str, float]) -> str:
+    """What a checkpoint must have been made with: recipe, rates, seed, names, shapes and starting values."""
     start = {name: sha256_bytes(t.detach().cpu().numpy().tobytes()) for name, t in weights.items()}
     shapes = {name: list(t.shape) for name, t in weights.items()}
-    return sha256_bytes(canonical({"recipe": asdict(recipe), "seed": seed, "start": start, "shapes": shapes}))
+    rates = {name: float(multiple) for name, multiple in multiples.items()}
+    made = {"recipe": asdict(recipe), "rates": rates, "seed": seed, "start": start, "shapes": shapes}
+    return sha256_bytes(canonical(made))
 
 
 def _save(

@@ -3,6 +3,7 @@
 Every n-gram is hashed, whole corpora at a time in numpy, into one of 2^22 buckets; the buckets that occur
 in enough texts become columns. So a vocabulary is an array of bucket numbers: it saves without pickling,
 loads without code, and texts of any script give features, whether or not they have words.
+Counts do not depend on what other texts there are, so cross-validation counts once (`count`).
 Knows nothing of labels.
 """
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _BUCKET_BITS = 22  # 300,000 n-grams then collide with another one in 7 of 100 cases, which costs no accuracy
 _CHUNK_CHARACTERS = 1_000_000  # bounds the working memory to about 300 MB
 _LONGEST_TEXT = 20_000  # characters of one text that are read; what comes later rarely changes a bag of n-grams
+_MOST_COUNTED = 8_000_000  # characters whose counts are kept: about 300 MB
 _SPACE = 32
 
 # Constants of splitmix64 (Steele, Lea & Flood 2014): turns near codes into far ones.
@@ -137,6 +139,43 @@ class View:
 VIEWS = (View("words", 1, 2), View("characters", 2, 5))
 
 
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How often which n-gram occurs in which text: per view (n, 2^22), a row per text, columns in order."""
+
+    views: tuple[csr_matrix, ...]
+
+    def __len__(self) -> int:
+        return int(self.views[0].shape[0])
+
+    def take(self, at: Sequence[int] | NDArray[np.integer[Any]]) -> Counts:
+        """The counts of the texts at these positions."""
+        return Counts(tuple(view[np.asarray(at, dtype=np.int64)] for view in self.views))
+
+
+def count(texts: Sequence[str]) -> Counts | None:
+    """The counts of all texts, so that folds need not count again; None where they would fill too much memory."""
+    from scipy.sparse import vstack
+
+    if sum(min(len(text), _LONGEST_TEXT) for text in texts) > _MOST_COUNTED or not texts:
+        return None
+    parts = [_count(chunk) for chunk in _chunks(texts)]
+    return Counts(tuple(vstack([part.views[v] for part in parts], format="csr") for v in range(len(VIEWS))))
+
+
+def _count(chunk: _Chunk) -> Counts:
+    from scipy.sparse import csr_matrix
+
+    made = []
+    for view in VIEWS:
+        document, bucket = view.buckets(chunk)
+        keys, times = np.unique(document.astype(np.int64) << _BUCKET_BITS | bucket, return_counts=True)
+        pointers = np.concatenate([[0], np.cumsum(np.bincount(keys >> _BUCKET_BITS, minlength=chunk.n))])
+        columns = (keys & (2**_BUCKET_BITS - 1)).astype(np.int32)
+        made.append(csr_matrix((times.astype(np.int32), columns, pointers), shape=(chunk.n, 2**_BUCKET_BITS)))
+    return Counts(tuple(made))
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Which buckets are columns, and how rare each is.
@@ -153,38 +192,29 @@ class Vocabulary:
         """Number of columns."""
         return sum(len(b) for b in self.buckets)
 
-    def rows(self, texts: Sequence[str]) -> csr_matrix:
+    def rows(self, texts: Sequence[str] | Counts) -> csr_matrix:
         """(n, size) float32 TF-IDF: 1 + ln(count), times idf, each view scaled to length 1 where it is not empty."""
-        from scipy.sparse import csr_matrix, hstack
+        from scipy.sparse import csr_matrix, hstack, vstack
 
-        if not texts:
+        if not len(texts):
             return csr_matrix((0, self.size), dtype=np.float32)
-        views = []
-        for view, buckets, idf in zip(VIEWS, self.buckets, self.idf, strict=True):
+        parts = [texts] if isinstance(texts, Counts) else (_count(chunk) for chunk in _chunks(texts))
+        return vstack([hstack(list(self._weighed(part)), format="csr") for part in parts], format="csr")
+
+    def _weighed(self, counts: Counts) -> Iterator[csr_matrix]:
+        from scipy.sparse import csr_matrix
+
+        for of_view, buckets, idf in zip(counts.views, self.buckets, self.idf, strict=True):
             column = np.full(2**_BUCKET_BITS, -1, dtype=np.int32)
             column[buckets] = np.arange(len(buckets), dtype=np.int32)
-            indices, data, pointers, total = [], [], [np.zeros(1, np.int64)], 0
-            for chunk in _chunks(texts):
-                document, bucket = view.buckets(chunk)
-                at = column[bucket]
-                known = at >= 0
-                keys, counts = np.unique(
-                    document[known].astype(np.int64) * len(buckets) + at[known], return_counts=True
-                )
-                row, col = np.divmod(keys, max(1, len(buckets)))
-                value = (1.0 + np.log(counts)) * idf[col]
-                norm = np.sqrt(np.bincount(row, weights=value**2, minlength=chunk.n))
-                indices.append(col.astype(np.int32))
-                data.append((value / norm[row]).astype(np.float32))
-                pointers.append(total + np.cumsum(np.bincount(row, minlength=chunk.n)))
-                total += len(keys)
-            views.append(
-                csr_matrix(
-                    (np.concatenate(data), np.concatenate(indices), np.concatenate(pointers)),
-                    shape=(len(texts), len(buckets)),
-                )
-            )
-        return hstack(views, format="csr")
+            at = column[of_view.indices]
+            known = at >= 0
+            row = np.repeat(np.arange(len(counts)), np.diff(of_view.indptr))[known]
+            col = at[known]
+            value = (1.0 + np.log(of_view.data[known])) * idf[col]
+            norm = np.sqrt(np.bincount(row, weights=value**2, minlength=len(counts)))
+            pointers = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(counts)))])
+            yield csr_matrix(((value / norm[row]).astype(np.float32), col, pointers), shape=(len(counts), len(buckets)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What to save, by name."""
@@ -199,7 +229,7 @@ class Vocabulary:
         )
 
 
-def learn_vocabulary(texts: Sequence[str], *, rarest: int = 2, most: int = 200_000) -> Vocabulary:
+def learn_vocabulary(texts: Sequence[str] | Counts, *, rarest: int = 2, most: int = 200_000) -> Vocabulary:
     """The n-grams of `texts` that are worth a column.
 
     rarest: texts that an n-gram must occur in; lowered to 1 below 200 texts, where nothing can be wasted.
@@ -207,11 +237,9 @@ def learn_vocabulary(texts: Sequence[str], *, rarest: int = 2, most: int = 200_0
     """
     rarest = rarest if len(texts) >= 200 else 1
     frequency = [np.zeros(2**_BUCKET_BITS, dtype=np.int32) for _ in VIEWS]
-    for chunk in _chunks(texts):
-        for view, df in zip(VIEWS, frequency, strict=True):
-            document, bucket = view.buckets(chunk)
-            pairs = np.unique(document.astype(np.int64) << _BUCKET_BITS | bucket)
-            df += np.bincount(pairs & (2**_BUCKET_BITS - 1), minlength=2**_BUCKET_BITS).astype(np.int32)
+    for part in [texts] if isinstance(texts, Counts) else (_count(chunk) for chunk in _chunks(texts)):
+        for view, df in zip(part.views, frequency, strict=True):
+            df += np.bincount(view.indices, minlength=2**_BUCKET_BITS).astype(np.int32)
     buckets, idfs = [], []
     for df in frequency:
         kept = np.flatnonzero(df >= rarest)

@@ -166,8 +166,11 @@ class Bench:
             answers = fitted.predict(dev.texts, ctx)
         seen = Scored(plan.name, dev, answers, self.base)
         how = "dev"
-        if len(self.dev) < _SHARP_DEV and hasattr(rung, "cross_fit") and self.base.labels:
-            seen, how = self._cross_validate(plan.name, job, ctx), "cross-validation"
+        if needs_cross_validation(len(self.dev)) and hasattr(rung, "cross_fit") and self.base.labels:
+            # With the settings that fitting chose on train rows alone: chosen anew on all rows they would know dev.
+            chosen = {**job.options, **getattr(fitted, "settings", {})}
+            seen = self._cross_validate(plan.name, replace(job, options=chosen, frozen=True), ctx)
+            how = "cross-validation"
         if seen.answers.probabilities is not None and plan.name != "majority":
             temperature = fit_temperature(seen.answers.probabilities, seen.rows.targets, self.base.labels)
             save_temperature(temperature, folder / "fitted")
@@ -202,6 +205,11 @@ class Bench:
     def _base(self, needs: str) -> str | None:
         spec = {"encoder": self.base.encoder, "lm": self.base.lm}.get(needs)
         return None if spec is None else spec.uri
+
+
+def needs_cross_validation(n_dev: int) -> bool:
+    """Whether dev is too small to choose by alone: cheap rungs are then cross-validated on train and dev."""
+    return n_dev < _SHARP_DEV
 
 
 def choose(

@@ -13,6 +13,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.files import read_json, stored_bytes, whole, write_json
 from tunesmith.core.meter import Cost, Meter
+from tunesmith.models.methods import method as methods
 from tunesmith.tasks import task as tasks
 from tunesmith.training.embeddings import metered_alone
 from tunesmith.training.ladder import Ladder, Rung, Trained
@@ -23,9 +24,15 @@ from tunesmith.training.systems import system as systems
 class TrainOptions:
     """How rungs that train by gradient do it, and what is refitted. 'auto' leaves a value to the rung."""
 
-    method: Literal["auto", "lora"] = field(default="auto", metadata={"help": "parameter-efficient method"})
+    method: str = field(default="auto", metadata={"help": "parameter-efficient method (tunesmith list methods)"})
     rate: float | Literal["auto"] = field(default="auto", metadata={"help": "peak learning rate"})
     rank: int | Literal["auto"] = field(default="auto", metadata={"help": "rank of the adapters"})
+    alpha: float | Literal["auto"] = field(default="auto", metadata={"help": "adapters' scale; auto: twice the rank"})
+    dropout: float = field(default=0.0, metadata={"help": "of the adapters; above 0 rows no longer share beginnings"})
+    rank_stabilised: bool = field(default=False, metadata={"help": "divide by the root of the rank (rsLoRA)"})
+    dora: bool = field(default=False, metadata={"help": "learn the columns' lengths apart (DoRA)"})
+    pissa: bool = field(default=False, metadata={"help": "start at the largest singular directions (PiSSA)"})
+    plus_ratio: float = field(default=1.0, metadata={"help": "rate of B over that of A (LoRA+ recommends 16)"})
     epochs: float | Literal["auto"] = field(default="auto", metadata={"help": "passes over the train rows"})
     batch: int | Literal["auto"] = field(default="auto", metadata={"help": "Examples per optimizer step"})
     packing: Literal["auto", "tree", "padded"] = field(
@@ -47,9 +54,24 @@ class TrainOptions:
             "epochs": self.epochs,
             "batch": self.batch,
             "packing": self.packing,
+            "alpha": self.alpha,
         }
         given: dict[str, Any] = {key: value for key, value in named.items() if value != "auto"}
-        return {**given, "allow_truncation": self.allow_truncation}
+        if self.method != "auto":
+            methods.get(self.method)  # an unknown name is refused here, before anything is spent
+        plain = {key: value for key, value in self._extras().items() if value not in (0.0, False)}
+        if plain.get("plus_ratio") == 1.0:
+            del plain["plus_ratio"]
+        return {**given, **plain, "allow_truncation": self.allow_truncation}
+
+    def _extras(self) -> dict[str, float | bool]:
+        return {
+            "dropout": self.dropout,
+            "rank_stabilised": self.rank_stabilised,
+            "dora": self.dora,
+            "pissa": self.pissa,
+            "plus_ratio": self.plus_ratio,
+        }
 
 
 def uses(options: object) -> list[str]:

@@ -17,10 +17,10 @@ import torch
 
 from tunesmith.core.checks import Check
 from tunesmith.core.context import Context
-from tunesmith.core.errors import ModelError
-from tunesmith.core.files import read_json, whole, write_json
+from tunesmith.core.files import whole
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.methods import method as methods
+from tunesmith.models.methods import saved_with
 from tunesmith.models.quiet import silent
 from tunesmith.models.resolve import fetch
 from tunesmith.models.spec import ModelSpec
@@ -28,7 +28,6 @@ from tunesmith.training.loop import Loss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from peft import PeftModel
 
 # Batches are cut from pools of so many batches, sorted by length: short texts are not padded to a long one's length.
 _POOL = 16
@@ -187,33 +186,20 @@ def _freeze_below(model: torch.nn.Module, share: float) -> None:
             tensor.requires_grad_("lora_" in name and "pooler" not in name)
 
 
-def save_adapter(encoder: Encoder, folder: Path, spec: ModelSpec) -> None:
+def save_adapter(encoder: Encoder, folder: Path, spec: ModelSpec, *, method: str) -> None:
     """Write the adapter in PEFT's layout; the same weights give the same bytes."""
     if folder.exists():
         shutil.rmtree(folder)
     with whole(folder) as draft, silent():
-        cast("PeftModel", encoder.module).save_pretrained(str(draft), save_embedding_layers=False)
-        (draft / "README.md").unlink(missing_ok=True)  # a card with blanks says nothing
-        config = read_json(draft / "adapter_config.json")
-        config["base_model_name_or_path"] = spec.uri  # never a path of this machine
-        if isinstance(config.get("target_modules"), list):
-            config["target_modules"] = sorted(config["target_modules"])  # a set's order differs between processes
-        write_json(draft / "adapter_config.json", dict(sorted(config.items())))
+        methods.get(method).save(encoder.module, draft, base=spec.uri)
 
 
 def load_adapter(folder: Path, spec: ModelSpec, ctx: Context, *, merge: bool = True) -> Encoder:
     """The encoder with the adapter of `folder`, folded into its weights: as fast as the bare encoder."""
-    from peft import PeftModel
-
     encoder = Encoder.load(fetch(spec, ctx.emit), ctx.limits)
-    try:
-        with silent():
-            adapted = PeftModel.from_pretrained(encoder.module, str(folder))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(
-            f"the adapter in {folder} does not fit {spec.uri}: {error}", hint="delete the run's folder and run again."
-        ) from error
-    module: torch.nn.Module = adapted.merge_and_unload() if merge else adapted
+    how = saved_with(folder)
+    adapted = how.load(encoder.module, folder)
+    module = how.merge(adapted) if merge else adapted
     return encoder.with_module(module.eval().requires_grad_(False))
 
 

@@ -5,6 +5,7 @@ The rung says what is trained for (its batches and loss) and which head the tune
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ import numpy as np
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
+from tunesmith.models.methods import Range
+from tunesmith.models.methods import method as methods
 from tunesmith.training import tuned_encoder
 from tunesmith.training.choice import Settings, leading_score
 from tunesmith.training.embeddings import embed, encoder_spec
@@ -36,6 +39,22 @@ _HEAD_C = 20.0
 _DEV_ROWS = 1000  # that are scored during training; all of them choose the mixture
 _PATIENCE = 3
 _CHECKED_TEXTS = 8
+_ON_ENCODERS = ("lora", "ia3", "layernorm")
+
+
+def settings_of(default: Settings, job: Job) -> Settings:
+    """The rung's settings: what the job gives, else the default.
+
+    A method that does not fit an encoder (a 4-bit base, the head of a language model) leaves it at the default's.
+    """
+    found: Settings = {key: job.options.get(key, value) for key, value in default.items()}
+    if found["method"] not in _ON_ENCODERS:
+        found["method"] = default["method"]
+    if found["method"] != default["method"] and "rate" not in job.options:
+        sane = methods.get(str(found["method"])).search_space(encoder_spec(job))["rate"]
+        assert isinstance(sane, Range)
+        found["rate"] = math.sqrt(sane.low * sane.high)
+    return found
 
 
 @dataclass(frozen=True)
@@ -90,7 +109,7 @@ def tune(
     )
     ctx.check(tuned_encoder.check_moved(before, model, system=system))
     adapter = ctx.workdir / "adapter"
-    tuned_encoder.save_adapter(encoder, adapter, spec)
+    tuned_encoder.save_adapter(encoder, adapter, spec, method=str(settings["method"]))
     merged = tuned_encoder.load_adapter(adapter, spec, ctx)
     unmerged = tuned_encoder.load_adapter(adapter, spec, ctx, merge=False)
     for check in tuned_encoder.check_reloaded(encoder, unmerged, merged, some, system=system):

@@ -74,9 +74,9 @@ class Contrastive:
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> ContrastiveFitted:
         from tunesmith.training.heads import fit_kernel
         from tunesmith.training.tuned_encoder import likeness_batches, likeness_loss
-        from tunesmith.training.tuning import Objective, chosen, recipe_for, tune
+        from tunesmith.training.tuning import Objective, chosen, recipe_for, settings_of, tune
 
-        settings: Settings = {key: job.options.get(key, value) for key, value in _DEFAULT.items()}
+        settings = settings_of(_DEFAULT, job)
         codes = label_codes(train.targets, job.labels)
 
         def objective(model: Tuned, batches: TextBatches) -> Objective:

@@ -79,9 +79,9 @@ class TunedEncoder:
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> EncoderFitted:
         from tunesmith.training.tuned_encoder import label_loss
-        from tunesmith.training.tuning import Objective, chosen, recipe_for, tune
+        from tunesmith.training.tuning import Objective, chosen, recipe_for, settings_of, tune
 
-        settings: Settings = {key: job.options.get(key, value) for key, value in _DEFAULT.items()}
+        settings = settings_of(_DEFAULT, job)
         settings["epochs"] = job.options.get("epochs", _passes(len(train)))
         codes = label_codes(train.targets, job.labels)
 

@@ -115,11 +115,13 @@ class Frozen:
         lm_tokens_per_s: float,
         tokens_per_text: float,
         steps: int | None,
+        cross_fits: int = 0,
     ) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
         del lm_tokens_per_s, tokens_per_text, steps
         reading = 1.0 / max(encoder_texts_per_s, 1e-9)
-        return 3.0 + reading * n_train + vector_seconds(n_train, n_labels), 0.2 + reading * n_predict
+        fit = 3.0 + reading * n_train + vector_seconds(n_train, n_labels, cross_fits=cross_fits)
+        return fit, 0.2 + reading * n_predict
 
 
 def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) -> Settings:

@@ -30,6 +30,7 @@ from tunesmith.training.experts import (
     VectorExpert,
     count_logits,
     count_seconds,
+    counted,
     fit_counts,
     fit_vectors,
     vector_logits,
@@ -38,6 +39,7 @@ from tunesmith.training.experts import (
 from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
 from tunesmith.training.linear import load_arrays, save_arrays
 from tunesmith.training.mixture import choose_mixture, lift_offset, mix, named, with_say
+from tunesmith.training.ngrams import Counts, count
 from tunesmith.training.systems import Job, system
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class FusionFitted:
         vectors = embed(texts, self.spec, ctx, keep=False) if needs_vectors else np.zeros((len(texts), 0), np.float32)
         return self.predict_vectors(texts, vectors)
 
-    def predict_vectors(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> Predictions:
+    def predict_vectors(self, texts: Sequence[str] | Counts, vectors: NDArray[np.float32]) -> Predictions:
         """The same for texts whose vectors (n, width) are known."""
         opinions = {
             name: e.log_probabilities(texts) if isinstance(e, CountExpert) else e.log_probabilities(vectors)
@@ -124,10 +126,12 @@ class Fusion:
         vectors = embed(rows.texts, encoder_spec(job), ctx)
         settings = _settings(rows, vectors, job, ctx)
         found = np.zeros((len(rows), len(job.labels)))
+        counts = count(rows.texts) if float(settings["counts.weight"]) > 0.0 else None
         for held_out in folds:
             rest = rest_of(held_out, len(rows))
-            fitted = _fit(rows.take(rest), vectors[rest], settings, job, ctx)
-            said = fitted.predict_vectors([rows.texts[i] for i in held_out], vectors[held_out])
+            some = None if counts is None else counts.take(rest)
+            fitted = _fit(rows.take(rest), vectors[rest], settings, job, ctx, counts=some)
+            said = fitted.predict_vectors(counted(rows, counts, held_out), vectors[held_out])
             assert said.probabilities is not None
             found[list(held_out)] = said.probabilities
         return Predictions.from_probabilities(found, job.labels)
@@ -142,12 +146,14 @@ class Fusion:
         lm_tokens_per_s: float,
         tokens_per_text: float,
         steps: int | None,
+        cross_fits: int = 0,
     ) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
         # What it shares with the frozen rung, the reading of the texts, is paid for once there.
         del encoder_texts_per_s, lm_tokens_per_s, steps
-        counts = count_seconds(n_train, n_predict, n_labels, tokens_per_text)
-        return counts[0] + vector_seconds(n_train, n_labels), counts[1] + 1e-4 * n_predict
+        counts = count_seconds(n_train, n_predict, n_labels, tokens_per_text, cross_fits=cross_fits)
+        vectors = vector_seconds(n_train, n_labels, cross_fits=cross_fits)
+        return counts[0] + vectors, counts[1] + 1e-4 * n_predict
 
 
 def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) -> Settings:
@@ -171,11 +177,19 @@ def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) 
     return {**_DEFAULT, **parts, **mixed}
 
 
-def _fit(rows: Rows, vectors: NDArray[np.float32], settings: Settings, job: Job, ctx: Context) -> FusionFitted:
+def _fit(
+    rows: Rows,
+    vectors: NDArray[np.float32],
+    settings: Settings,
+    job: Job,
+    ctx: Context,
+    *,
+    counts: Counts | None = None,
+) -> FusionFitted:
     experts: dict[str, CountExpert | VectorExpert] = {}
     for name in with_say(settings, _PARTS):
         if name == "counts":
-            experts[name] = fit_counts(rows, named(settings, name), job, seed=ctx.seed)
+            experts[name] = fit_counts(rows, named(settings, name), job, seed=ctx.seed, counts=counts)
         else:
             experts[name] = fit_vectors(vectors, rows, named(settings, name), job, seed=ctx.seed)
     offset = lift_offset(settings, label_codes(rows.targets, job.labels), n_labels=len(job.labels))

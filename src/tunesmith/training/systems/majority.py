@@ -73,10 +73,11 @@ class Majority:
         lm_tokens_per_s: float,
         tokens_per_text: float,
         steps: int | None,
+        cross_fits: int = 0,
     ) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
         del n_labels, encoder_texts_per_s, lm_tokens_per_s, tokens_per_text, steps
-        return 1e-6 * n_train, 1e-6 * n_predict
+        return 1e-6 * n_train * (1 + cross_fits), 1e-6 * n_predict
 
 
 system("majority")(Majority())

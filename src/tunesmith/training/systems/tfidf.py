@@ -26,10 +26,12 @@ from tunesmith.training.experts import (
     CountExpert,
     count_logits,
     count_seconds,
+    counted,
     fit_counts,
 )
 from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
 from tunesmith.training.linear import load_arrays, save_arrays
+from tunesmith.training.ngrams import Counts, count
 from tunesmith.training.systems import Job, system
 
 if TYPE_CHECKING:
@@ -77,11 +79,12 @@ class Tfidf:
     def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
         settings = _settings(rows, job, ctx)
         found = np.zeros((len(rows), len(job.labels)))
+        counts = count(rows.texts)
         for held_out in folds:
-            fitted = _fit(rows.take(rest_of(held_out, len(rows))), settings, job, ctx)
-            said = fitted.predict([rows.texts[i] for i in held_out], ctx)
-            assert said.probabilities is not None
-            found[list(held_out)] = said.probabilities
+            rest = rest_of(held_out, len(rows))
+            fitted = _fit(rows.take(rest), settings, job, ctx, counts=None if counts is None else counts.take(rest))
+            said = fitted.expert.log_probabilities(counted(rows, counts, held_out))
+            found[list(held_out)] = softmax(said + fitted.offset)
         return Predictions.from_probabilities(found, job.labels)
 
     def seconds(
@@ -94,10 +97,11 @@ class Tfidf:
         lm_tokens_per_s: float,
         tokens_per_text: float,
         steps: int | None,
+        cross_fits: int = 0,
     ) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
         del encoder_texts_per_s, lm_tokens_per_s, steps
-        return count_seconds(n_train, n_predict, n_labels, tokens_per_text)
+        return count_seconds(n_train, n_predict, n_labels, tokens_per_text, cross_fits=cross_fits)
 
 
 def _settings(rows: Rows, job: Job, ctx: Context) -> Settings:
@@ -114,9 +118,9 @@ def _settings(rows: Rows, job: Job, ctx: Context) -> Settings:
     return {**best.settings, "lift": choose_lift(best.log_probabilities, some, codes, job)}
 
 
-def _fit(rows: Rows, settings: Settings, job: Job, ctx: Context) -> TfidfFitted:
+def _fit(rows: Rows, settings: Settings, job: Job, ctx: Context, *, counts: Counts | None = None) -> TfidfFitted:
     prior = log_prior(label_codes(rows.targets, job.labels), n_labels=len(job.labels))
-    expert = fit_counts(rows, settings, job, seed=ctx.seed)
+    expert = fit_counts(rows, settings, job, seed=ctx.seed, counts=counts)
     return TfidfFitted(job.labels, expert, -float(settings["lift"]) * prior, settings)
 
 
