@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.training.ngrams import Vocabulary, learn_vocabulary
+from tunesmith.training.ngrams import Vocabulary, count, learn_vocabulary
 
 TEXTS = [
     "The cat sat on the mat.",
@@ -84,6 +84,17 @@ def test_the_most_frequent_features_stay_under_a_cap():
     assert [len(b) for b in vocabulary.buckets] == [1, 1]
     assert vocabulary.rows(["a"]).nnz >= 1
     assert vocabulary.rows(["z"]).nnz == 0
+
+
+def test_counting_once_gives_the_rows_of_counting_every_time():
+    counts = count(TEXTS)
+    assert counts is not None
+    some = [0, 2, 4, 5]
+    direct = learn_vocabulary([TEXTS[i] for i in some])
+    counted = learn_vocabulary(counts.take(some))
+    assert all(np.array_equal(a, b) for a, b in zip(direct.buckets, counted.buckets, strict=True))
+    rest = [1, 3, 6]
+    assert (counted.rows(counts.take(rest)) != direct.rows([TEXTS[i] for i in rest])).nnz == 0
 
 
 def test_a_vocabulary_reads_back_as_it_was():

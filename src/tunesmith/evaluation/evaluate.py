@@ -41,7 +41,7 @@ from tunesmith.training.embeddings import metered_alone
 from tunesmith.training.ladder import Ladder, Rung, Trained
 
 # Rows per call of predict: what a kill can lose, and what the fresh process repeats. Language models are slow.
-CHUNK, CHUNK_LM = 200, 16
+CHUNK, CHUNK_LM = 200, 64
 _EXAMPLES = 8
 
 
