@@ -131,12 +131,23 @@ def test_plan_trains_nothing(tmp_path, options):
         ({"model": {"only": ["tfidff"]}}, "no system is called 'tfidff'"),
         ({"task": "clasify"}, "clasify"),
         ({"target": "knd"}, "knd"),
+        ({"model": {"only": ["copying", "lead"]}}, "none of copying, lead answers label"),
+        ({"train": {"method": "lorra"}}, "lorra"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_trained(tmp_path, options, more, message):
     with pytest.raises(ts.TunesmithError, match=message):
         ts.run(tickets(), out=tmp_path / "r", **{**options, **more})
     assert not (tmp_path / "r" / "05-select" / "ladder.json").exists()
+
+
+def test_a_rung_for_another_kind_of_answer_is_listed_with_its_reason(tmp_path, options):
+    model = {**options["model"], "only": ["majority", "copying"]}
+    run = ts.run(tickets(), out=tmp_path / "r", **{**options, "model": model})
+    assert run.report["copying"].status == "not run"
+    decisions = json.loads((run.folder / "08-evaluate" / "report.json").read_text())["decisions"]
+    why = next(d["why"] for d in decisions if d["what"] == "model.rungs.copying")
+    assert "this task asks for label" in why
 
 
 def test_an_unfinished_run_says_how_to_go_on(tmp_path, options):

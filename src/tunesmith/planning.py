@@ -177,11 +177,16 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     model = config.model
     rungs_asked = model.rungs
     names = _rungs_for(data, model)
+    output = tasks.get(data.task).output
+
+    def serves(name: str) -> bool:
+        return output in systems.get(name).outputs
+
     encoder, lm = "none", "none"
     lost: dict[str, str] = {}
     folders: dict[str, Path] = {}
     for kind, wanted in (("encoder", model.encoder), ("lm", model.lm)):
-        if not any(systems.get(name).needs == kind for name in names) or wanted == "none":
+        if not any(serves(name) and systems.get(name).needs == kind for name in names) or wanted == "none":
             continue
         spec, place, why = _base_model(kind, wanted, emit)
         if spec is None or place is None:
@@ -192,7 +197,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         decisions.append(Decision(f"model.{kind}", spec.uri, why))
     forecasts: list[Forecast] = []
     if model.rungs == "auto":
-        runnable = [n for n in names if systems.get(n).needs == "nothing" or systems.get(n).needs in folders]
+        runnable = [n for n in names if serves(n) and systems.get(n).needs in ("nothing", *folders)]
         began = time.monotonic()
         probe = _probe(data, folders, plan.limits, emit)
         size = _size(data)
@@ -203,7 +208,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         )  # fmt: skip
         for name in names:
             if name not in runnable:
-                why = lost.get(systems.get(name).needs, f"model.{systems.get(name).needs} is 'none'")
+                why = f"it answers {' or '.join(systems.get(name).outputs)}, and this task asks for {output}"
+                if serves(name):
+                    why = lost.get(systems.get(name).needs, f"model.{systems.get(name).needs} is 'none'")
                 rungs.append(RungPlan(name, run=False, why=why))
         model = replace(model, rungs=tuple(rungs))
         decisions += [Decision(f"model.rungs.{r.name}", _told(r), r.why) for r in rungs]
@@ -270,8 +277,12 @@ def _decide_machine(config: Config) -> tuple[Config, list[Decision]]:
 def _rungs_for(data: Dataset, model: SelectOptions) -> list[str]:
     output = tasks.get(data.task).output
     if model.only != "auto":
-        for name in model.only:
-            systems.get(name)
+        if not any(output in systems.get(name).outputs for name in model.only):
+            fitting = sorted(name for name, rung in systems.items() if output in rung.outputs)
+            raise ConfigError(
+                f"model.only: none of {', '.join(model.only)} answers {output}, which the task {data.task} asks for.",
+                hint=f"choose from {', '.join(fitting)}, or name the task with --task.",
+            )
         return list(model.only)
     found = {name: rung for name, rung in systems.items() if output in rung.outputs}
     # Cheap ones first: what they reach tells whether a costly one that pauses is promising.

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import random
+import subprocess
+import sys
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -204,23 +206,28 @@ def _parquet(rows: list[dict[str, str]]) -> bytes:
     return out.getvalue()
 
 
-def survive(count: int, seed: int, folder: Path) -> Counter[str]:
-    """Run `count` damaged files through ingest; whatever is no TunesmithError propagates. Returns the outcomes."""
+def damaged(count: int, seed: int) -> Iterator[tuple[int, str, str, bytes, Draw]]:
+    """(number, what was done, file name, content, draw) of `count` damaged files."""
     files = sources()
     draw = Draw(seed)
-    outcomes: Counter[str] = Counter()
     for at in range(count):
         name = draw.choice(sorted(files))
         content = files[name]
         kinds = [draw.choice(MUTATIONS) for _ in range(draw.choice([1, 1, 2]))]
         for kind in kinds:
             content = kind(content, draw) if content else content
+        yield at, f"{at}: {name} after {', '.join(kind.__name__ for kind in kinds)}", name, content, draw
+
+
+def survive(count: int, seed: int, folder: Path) -> Counter[str]:
+    """Run `count` damaged files through ingest; whatever is no TunesmithError propagates. Returns the outcomes."""
+    outcomes: Counter[str] = Counter()
+    for at, what, name, content, draw in damaged(count, seed):
         place = folder / str(at)
         place.mkdir()
         path = place / name
         path.write_bytes(content)
         options = IngestOptions(path=path, target="label" if draw.random() < 0.3 else "auto")
-        what = f"{at}: {name} after {', '.join(kind.__name__ for kind in kinds)}"
         try:
             data = ingest(options, Context(place / "work", seed=at))
         except TunesmithError as error:
@@ -249,3 +256,29 @@ def test_150_damaged_files_end_in_a_dataset_or_an_error_with_a_remedy(tmp_path: 
 def test_1000_damaged_files_end_in_a_dataset_or_an_error_with_a_remedy(tmp_path: Path) -> None:
     outcomes = survive(1000, seed=2026, folder=tmp_path)
     assert sum(outcomes.values()) == 1000
+
+
+@pytest.mark.slow
+def test_50_damaged_files_through_the_command_line(tmp_path: Path) -> None:
+    """Exit code 0 with a report, or 2 with a message and a remedy, and never a stage that is half there."""
+    outcomes: Counter[int] = Counter()
+    for at, what, name, content, _ in damaged(50, seed=50):
+        place = tmp_path / str(at)
+        place.mkdir()
+        (place / name).write_bytes(content)
+        words = [place / name, "--out", place / "run", "--budget", "20s", "--threads", "1"]
+        words += ["--only", "majority", "--only", "tfidf", "--only", "copying"]
+        done = subprocess.run(
+            [sys.executable, "-m", "tunesmith", "run", *map(str, words)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=place,
+        )  # fmt: skip
+        outcomes[done.returncode] += 1
+        assert "Traceback" not in done.stdout + done.stderr, f"{what}\n{done.stderr[-2000:]}"
+        assert done.returncode in (0, 2), f"{what}: exit code {done.returncode}\n{done.stderr[-2000:]}"
+        assert (place / "run/report.html").exists() == (done.returncode == 0), what
+        stages = [folder for folder in place.glob("run/0*") if folder.is_dir()]
+        assert all((folder / "stage.json").exists() for folder in stages), what
+        if done.returncode == 2:
+            assert done.stderr.count("\n") >= 2, f"{what}: no remedy in {done.stderr!r}"
+    assert outcomes[0] >= 3, outcomes
+    assert outcomes[2] >= 10, outcomes
