@@ -41,10 +41,10 @@ JOB = Job(tasks.get("classify"), ("bad", "good"), prompt_of(dataset()))
 OPTIONS = SelectOptions(rungs=(RungPlan("majority"), RungPlan("tfidf")), encoder="none", lm="none")
 
 
-def run(folder: Path, options=OPTIONS, events=None):
+def run(folder: Path, options=OPTIONS, events=None, data=None):
     folder.mkdir(exist_ok=True)
     listeners = [] if events is None else [events.append]
-    return select(dataset(), options, TrainOptions(), Context(folder, emit=EventLog(None, listeners)))
+    return select(dataset() if data is None else data, options, TrainOptions(), Context(folder, emit=EventLog(None, listeners)))
 
 
 def test_the_best_on_dev_is_the_reference_and_the_ladder_survives_disk(tmp_path):
@@ -140,3 +140,42 @@ def test_a_rung_outside_the_plan_to_refit_ships_as_select_left_it(tmp_path):
     assert trained.refitted == ()
     assert "no time" in trained.why["tfidf"]
     assert trained.path("tfidf", ladder) == tmp_path / "s" / "systems" / "tfidf" / "fitted"
+
+
+def test_a_resumed_select_ends_in_the_digits_of_one_that_was_never_stopped(tmp_path, monkeypatch):
+    """Vectors depend in their last digits on what shares their batch, so a rung must not read only what is missing."""
+    from tunesmith.models.encoder import Encoder
+    from tunesmith.testing import tiny_encoder
+    from tunesmith.training import embeddings
+
+    real = Encoder.embed
+    # The tiny encoder is too small to show it: let the number of texts read together move the last digits.
+    monkeypatch.setattr(Encoder, "embed", lambda self, texts, *more: real(self, texts, *more) + 1e-7 * len(texts))
+
+    class Stopped(Exception):
+        pass
+
+    def stop_after_frozen(event):
+        if event.get("event") == "rung" and event["name"] == "frozen":
+            raise Stopped
+
+    encoder = f"folder:{tiny_encoder(tmp_path / 'tiny')}"
+    rungs = (RungPlan("frozen"), RungPlan("encoder", steps=4, dev_rows=40))  # a part of dev: another batch
+    data = dataset(240)
+    options = SelectOptions(rungs=rungs, encoder=encoder, lm="none")
+    embeddings.forget()
+    run(tmp_path / "alone", options, data=data)
+    embeddings.forget()
+    (tmp_path / "killed").mkdir()
+    log = EventLog(None, [stop_after_frozen])
+    with pytest.raises(Stopped):
+        select(data, options, TrainOptions(), Context(tmp_path / "killed", emit=log))
+    embeddings.forget()
+    run(tmp_path / "killed", options, data=data)
+    fitted = "systems/encoder/fitted"
+    names = sorted(p.relative_to(tmp_path / "alone").as_posix() for p in (tmp_path / "alone" / fitted).rglob("*"))
+    for name in names:
+        if (tmp_path / "alone" / name).is_file():
+            assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
+    assert f"{fitted}/together.json" in names
+    assert not (tmp_path / "killed" / "work").exists()

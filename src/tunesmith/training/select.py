@@ -23,11 +23,12 @@ from tunesmith.core.files import read_json, stored_bytes, whole, write_json
 from tunesmith.core.meter import Cost
 from tunesmith.core.predictions import Predictions
 from tunesmith.models.resolve import resolve
+from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import is_cheap
 from tunesmith.training.calibrate import fit_temperature, save_temperature
 from tunesmith.training.dev_scores import Scored, challenge, interval_of, subset
-from tunesmith.training.embeddings import metered_alone
+from tunesmith.training.embeddings import embed, metered_alone
 from tunesmith.training.folds import repeated_folds
 from tunesmith.training.ladder import Ladder, Rung, prompt_of, rank, rung_from_dict, rung_to_dict
 from tunesmith.training.systems import CrossFits, Job, RungPlan
@@ -36,6 +37,7 @@ from tunesmith.training.train import TrainOptions
 
 # Below this many dev rows a single split is too blunt to choose by: cheap rungs are cross-validated.
 _SHARP_DEV = 1000
+_VECTORS = "work"  # where a killed select finds the vectors of the frozen encoder again
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: C
     lm = None if options.lm == "none" else resolve(options.lm, "lm")
     base = Job(task, data.labels, prompt_of(data), encoder, lm, options=training.for_rungs())
     bench = Bench(data.rows("train"), data.rows("dev"), base, options, ctx)
+    _read_once(data, [plan for plan in options.rungs if plan.run], encoder, ctx)
     scored: dict[str, Scored] = {}
     rungs: list[Rung] = []
     for plan in options.rungs:
@@ -96,7 +99,19 @@ def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: C
         if seen is not None:
             scored[plan.name] = seen
         ctx.emit("rung", name=plan.name, status=rung.status, dev=rung.dev, why=rung.why)
+    shutil.rmtree(ctx.workdir / _VECTORS, ignore_errors=True)
     return choose(rungs, scored, base, options=options, folder=ctx.workdir, seed=ctx.seed)
+
+
+def _read_once(data: Dataset, plans: Sequence[RungPlan], encoder: ModelSpec | None, ctx: Context) -> None:
+    """Give every train and dev text to the frozen encoder, all in one go, for all rungs that stand on it.
+
+    What shares a batch moves the last digits of a vector. Were each rung to read what the others have not, a resumed
+    run would read other batches than one that was never stopped, and end in other last digits.
+    """
+    if encoder is not None and any(systems.get(plan.name).needs == "encoder" for plan in plans):
+        texts = [*data.rows("train").texts, *data.rows("dev").texts]
+        embed(texts, encoder, replace(ctx, workdir=ctx.workdir / _VECTORS))
 
 
 class Bench:
