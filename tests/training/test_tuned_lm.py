@@ -207,3 +207,39 @@ print(sha256_path(folder / sys.argv[3] / "saved"))
         )  # fmt: skip
         digests.append(run.stdout.split()[-1])
     assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "ia3"},
+        {"method": "layernorm"},
+        {"method": "head"},
+        {"method": "full"},
+        {"method": "lora", "dora": True},
+        {"method": "lora", "pissa": True, "rank": 4},
+        {"method": "lora", "rank_stabilised": True, "plus_ratio": 16.0},
+        {"method": "lora", "dropout": 0.1},
+    ],
+    ids=str,
+)
+def test_every_method_goes_through_the_whole_rung_and_its_checks(tmp_path: Path, options: dict[str, Any]) -> None:
+    checks: list[Check] = []
+    rate = {"full": 2e-3, "head": 5e-3}.get(options["method"], 1e-2)
+    job = job_of(tmp_path, steps=8, **{"rate": rate, **options})
+    fitted = system.get("lm").fit(tickets(16), tickets(8, start=100), job, context_of(tmp_path / "w", checks))
+    assert [c.name for c in checks if c.applies and not c.passed] == []
+    fitted.save(tmp_path / "saved")
+    assert not [p for p in (tmp_path / "saved").rglob("*") if p.suffix in (".bin", ".pt", ".pkl")]
+    again = system.get("lm").load(tmp_path / "saved", job, context_of(tmp_path / "w2"))
+    texts = list(tickets(6, start=200).texts)
+    ours, theirs = (f.predict(texts, context_of(tmp_path / "w3")) for f in (fitted, again))
+    assert ours.values == theirs.values
+    packed = next(c for c in checks if c.name.startswith("packed rows"))
+    assert packed.applies == ("dropout" not in options)
+
+
+def test_a_method_that_the_base_cannot_have_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="bias") as caught:
+        system.get("lm").fit(tickets(16), tickets(8), job_of(tmp_path, method="bitfit"), context_of(tmp_path / "w"))
+    assert caught.value.hint
