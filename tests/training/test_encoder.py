@@ -83,7 +83,7 @@ def test_the_saved_adapter_is_in_peft_layout_and_names_no_path(job, tmp_path):
 def test_an_adapter_that_was_changed_on_disk_is_caught(spec, tmp_path):
     ctx = Context(tmp_path)
     encoder = adapted_encoder(spec, SETTINGS, ctx, seed=0)
-    tuned_encoder.save_adapter(encoder, tmp_path / "adapter", spec)
+    tuned_encoder.save_adapter(encoder, tmp_path / "adapter", spec, method="lora")
     with torch.no_grad():
         for name, tensor in encoder.module.named_parameters():
             if "lora_B" in name:

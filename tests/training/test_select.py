@@ -44,7 +44,8 @@ OPTIONS = SelectOptions(rungs=(RungPlan("majority"), RungPlan("tfidf")), encoder
 def run(folder: Path, options=OPTIONS, events=None, data=None):
     folder.mkdir(exist_ok=True)
     listeners = [] if events is None else [events.append]
-    return select(dataset() if data is None else data, options, TrainOptions(), Context(folder, emit=EventLog(None, listeners)))
+    data = dataset() if data is None else data
+    return select(data, options, TrainOptions(), Context(folder, emit=EventLog(None, listeners)))
 
 
 def test_the_best_on_dev_is_the_reference_and_the_ladder_survives_disk(tmp_path):
