@@ -185,19 +185,29 @@ def test_help_is_quick_and_loads_no_model_library():
 
 def test_the_command_line_predicts_a_table_in_order_with_its_columns(finished, tmp_path):
     table = tmp_path / "new.csv"
-    table.write_text('ticket,message\nA,refund the invoice\nB,"parcel, late"\n')
+    table.write_text(
+        'ticket,message\nA,refund invoice the please charged payment why my\nB,"parcel, it courier late again address the my"\n'
+    )
     done = tunesmith("predict", finished.folder, table)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "ticket,message,prediction,confidence"
-    assert lines[1].startswith("A,refund the invoice,billing,")
-    assert lines[2].startswith('B,"parcel, late",delivery,')
+    assert lines[1].startswith("A,refund invoice the please charged payment why my,billing,")
+    assert lines[2].startswith('B,"parcel, it courier late again address the my",delivery,')
 
 
 def test_the_command_line_answers_lines_of_stdin_and_one_text(finished):
-    done = tunesmith("predict", finished.folder, "-", "--json", stdin="refund invoice\nparcel late\n")
+    done = tunesmith(
+        "predict",
+        finished.folder,
+        "-",
+        "--json",
+        stdin="refund invoice the please charged payment why my\nparcel it courier late again address the my\n",
+    )
     assert [json.loads(line)["prediction"] for line in done.stdout.splitlines()] == ["billing", "delivery"]
-    assert tunesmith("predict", finished.folder, "locked login password").stdout.startswith("account\t")
+    assert tunesmith(
+        "predict", finished.folder, "locked the login my password profile please email it"
+    ).stdout.startswith("account\t")
 
 
 def test_show_prints_the_contract_as_json(finished):
