@@ -186,7 +186,8 @@ def test_help_is_quick_and_loads_no_model_library():
 def test_the_command_line_predicts_a_table_in_order_with_its_columns(finished, tmp_path):
     table = tmp_path / "new.csv"
     table.write_text(
-        'ticket,message\nA,refund invoice the please charged payment why my\nB,"parcel, it courier late again address the my"\n'
+        "ticket,message\nA,refund invoice the please charged payment why my\n"
+        'B,"parcel, it courier late again address the my"\n'
     )
     done = tunesmith("predict", finished.folder, table)
     assert done.returncode == 0, done.stderr
