@@ -316,12 +316,9 @@ def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emi
     encoder = probes.probe_encoder(folders["encoder"], some.texts, limits) if "encoder" in folders else 0.0
     if "lm" not in folders:
         return Probe(encoder, tokens_per_text=probes.count_words(some.texts))
-    training, forward = probes.probe_lm(
-        folders["lm"], [f"{x} {y}" for x, y in zip(some.texts, some.targets, strict=True)][:16], limits
-    )
-    texts, prompts = probes.count_tokens(folders["lm"], some, tasks.get(data.task), prompt_of(data))
-    # where a step takes more than the forward passes that it is counted as, the plan must not promise more
-    return Probe(encoder, min(forward, FORWARDS_PER_TRAINED_TOKEN * training), texts, prompts)
+    lm = probes.probe_lm(folders["lm"], some, tasks.get(data.task), prompt_of(data), limits)
+    per_row = lm.train_s * lm.tokens_per_s / FORWARDS_PER_TRAINED_TOKEN
+    return Probe(encoder, lm.tokens_per_s, lm.text_tokens, per_row)
 
 
 def _size(data: Dataset) -> Size:

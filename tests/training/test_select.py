@@ -13,6 +13,7 @@ from tunesmith.core.events import EventLog
 from tunesmith.core.meter import Cost
 from tunesmith.core.predictions import Predictions
 from tunesmith.tasks import task as tasks
+from tunesmith.training.budget import nominal_price
 from tunesmith.training.dev_scores import Scored
 from tunesmith.training.ladder import Ladder, Rung, prompt_of
 from tunesmith.training.select import SelectOptions, choose, select
@@ -38,6 +39,7 @@ def dataset(n=120):
 
 
 JOB = Job(tasks.get("classify"), ("bad", "good"), prompt_of(dataset()))
+PRICES = {"dear": 1.0, "cheap": 0.01}
 OPTIONS = SelectOptions(rungs=(RungPlan("majority"), RungPlan("tfidf")), encoder="none", lm="none")
 
 
@@ -110,15 +112,32 @@ def rung(name: str, price: float, right: int) -> Rung:
 def test_a_cheaper_rung_ships_only_within_what_a_difference_is_worth(tmp_path, right_of_cheap, prefer, ships):
     seen = {"dear": scored("dear", 200), "cheap": scored("cheap", right_of_cheap)}
     rungs = [rung("dear", 1.0, 200), rung("cheap", 0.01, right_of_cheap)]
-    made = choose(rungs, seen, JOB, options=replace(OPTIONS, prefer=prefer), folder=tmp_path, seed=0)
+    options = replace(OPTIONS, prefer=prefer)
+    made = choose(rungs, seen, JOB, prices=PRICES, options=options, folder=tmp_path, seed=0)
     assert made.reference == ships
+
+
+def test_seconds_that_were_measured_do_not_decide_between_equally_good_rungs(tmp_path):
+    seen = {"dear": scored("dear", 200), "cheap": scored("cheap", 200)}
+    for seconds in (1e-6, 5.0):
+        rungs = [rung("dear", 0.01, 200), rung("cheap", seconds, 200)]
+        assert choose(rungs, seen, JOB, prices=PRICES, options=OPTIONS, folder=tmp_path, seed=0).reference == "cheap"
+
+
+def test_prices_are_the_same_on_every_run_and_in_the_order_of_the_work():
+    def price(name, tokens=20.0):
+        return nominal_price(name, n_labels=5, tokens_per_text=tokens)
+
+    order = ["majority", "tfidf", "frozen", "fusion", "encoder", "zero_shot"]
+    assert sorted(order, key=price) == order
+    assert price("tfidf") == price("tfidf")
+    assert price("fusion", 200.0) > 5 * price("fusion", 20.0)
 
 
 def test_the_frugal_alternative_is_named_with_its_price(tmp_path):
     seen = {"dear": scored("dear", 200), "cheap": scored("cheap", 190)}
-    made = choose(
-        [rung("dear", 1.0, 200), rung("cheap", 0.01, 190)], seen, JOB, options=OPTIONS, folder=tmp_path, seed=0
-    )
+    rungs = [rung("dear", 1.0, 200), rung("cheap", 0.01, 190)]
+    made = choose(rungs, seen, JOB, prices=PRICES, options=OPTIONS, folder=tmp_path, seed=0)
     assert made.frugal == "cheap"
     assert "5.0 points less at 1/100 of the cost" in made.why
 

@@ -143,12 +143,12 @@ def micro_batches(
     else:
         groups = min(
             (_trees(encoded, rows, tokens) for tokens in (max_tokens, _RECOMPUTED_AT_ONCE * max_tokens)),
-            key=lambda found: sum(_price(n, max_tokens) for n, _ in found),
+            key=lambda found: sum(price(n, max_tokens) for n, _ in found),
         )
     return [batch_of(encoded, group, packing=packing, large=n > max_tokens) for n, group in groups]
 
 
-def _price(tokens: int, max_tokens: int) -> float:
+def price(tokens: int, max_tokens: int) -> float:
     """What a batch costs, in tokens of a step that keeps its activations."""
     return tokens if tokens <= max_tokens else _RECOMPUTING * tokens
 

@@ -19,7 +19,8 @@ class Probe:
     """How fast this machine is on these texts, measured once. Zero: not measured (no such base model).
 
     encoder_texts_per_s, lm_tokens_per_s: of forward passes of the frozen models.
-    tokens_per_text: of a text alone. tokens_per_prompt: of a text with instruction and answer, as trained.
+    tokens_per_text: of a text alone. tokens_per_prompt: what an Example with instruction and answer costs to train on,
+    in tokens; rows that share their beginnings cost little more than what is their own.
     """
 
     encoder_texts_per_s: float = 0.0
@@ -97,6 +98,8 @@ _MOST_SCORED = {"label": 1000, "text": 200}  # rows above which an LM rung's sco
 # Contrastive tuning pays where labels are few; above this it was never best and costs most.
 _FEW_ROWS_PER_LABEL = 64.0
 _LEAST_STEPS = 8
+# Tokens per second that the default base models read on one core; see docs/log.md.
+_ENCODER_TOKENS_PER_S, _LM_TOKENS_PER_S = 4000.0, 1500.0
 
 
 def plan_rungs(
@@ -191,6 +194,17 @@ def refits(
     return [n for n in names if is_cheap(n) or n not in by_name or grows * by_name[n].fit_s <= slack]
 
 
+def nominal_price(name: str, *, n_labels: int, tokens_per_text: float) -> float:
+    """Seconds of one answer on a machine of fixed speed: the same on every run, unlike what is measured there."""
+    tokens = max(tokens_per_text, 1.0)
+    probe = Probe(_ENCODER_TOKENS_PER_S / tokens, _LM_TOKENS_PER_S, tokens, tokens)
+    size = Size(1000, 100, 100, n_labels, 100.0, "label" if n_labels else "text")
+    some, more = (_seconds(name, size, probe, size.n_train, n, 0)[1] for n in (100, 1100))
+    each, reading = (more - some) / 1000, 1.0 / probe.encoder_texts_per_s
+    # A rung may forecast that another one has read the texts; whoever asks it alone has to wait for that too.
+    return each + reading if systems.get(name).needs == "encoder" and each < reading else each
+
+
 def is_cheap(name: str) -> bool:
     """Whether the rung is cheap enough to be cross-fitted, and so always runs on all rows."""
     return hasattr(systems.get(name), "cross_fit") or systems.get(name).needs == "nothing"
@@ -263,7 +277,7 @@ def _minimum(name: str, size: Size, probe: Probe) -> tuple[RungPlan, Forecast]:
 def _seconds(
     name: str, size: Size, probe: Probe, n_train: int, n_predict: int, steps: int | None
 ) -> tuple[float, float]:
-    """(fit, predict) seconds. What a language model trains on repeats the instruction; answering reads it once."""
+    """(fit, predict) seconds. What a language model trains on holds the instruction; answering reads it once."""
     rung = systems.get(name)
 
     def ask(tokens: float) -> tuple[float, float]:

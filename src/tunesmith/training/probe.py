@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +14,8 @@ from tunesmith.tasks import Prompt, Task
 
 if TYPE_CHECKING:
     import torch
+
+    from tunesmith.training.batches import TokenBatch
 
 # Seconds to read a small base model from the cache.
 LOAD_S = 3.0
@@ -29,8 +32,8 @@ _BFLOAT16_SHARE = 0.75
 _MEMORY_FOR_ACTIVATIONS = 640 << 20
 # Reading a text and writing its answer, in readings of the text; measured 3 to 5 on dialogues with notes.
 _WRITTEN_AS_READ = 3.5
-# Marks that a chat template writes around a turn: begin, role, end, line break.
-_TOKENS_PER_TURN = 5
+# Rows of an optimizer step by default, and tokens that are enough to time one.
+_STEP_ROWS, _TIMED_TOKENS = 8, 800
 
 
 def probe_dtype(threads: int) -> tuple[Literal["bfloat16", "float32"], str]:
@@ -58,29 +61,50 @@ def probe_dtype(threads: int) -> tuple[Literal["bfloat16", "float32"], str]:
     return "float32", f"{measured}: bfloat16 does not pay"
 
 
-def probe_lm(folder: Path, texts: Sequence[str], limits: Limits) -> tuple[float, float]:
-    """(tokens per second in a training step, in a forward pass) of a base model on these texts; some seconds.
+@dataclass(frozen=True)
+class LmSpeed:
+    """What a base model does on this machine with these rows.
 
-    texts: a handful of typical prompts with their answers. Adapters are rank-16 LoRA, as trained by default.
+    train_s: seconds of a training step per Example, the rows of a step packed as in training.
+    tokens_per_s: of a forward pass. text_tokens: mean tokens of a row's text alone.
+    """
+
+    train_s: float
+    tokens_per_s: float
+    text_tokens: float
+
+
+def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limits) -> LmSpeed:
+    """How fast a base model is on rows like these, trained with rank-16 LoRA as by default; some seconds.
+
+    A few rows are timed; what a step of all of them costs follows from their packed tokens.
     """
     import torch
 
     from tunesmith.models.lm import LanguageModel
     from tunesmith.models.methods import method
-    from tunesmith.training.batches import Encoded, micro_batches
+    from tunesmith.models.template import Asker
+    from tunesmith.training.batches import encode, micro_batches, price
     from tunesmith.training.losses import answer_loss, mean_loss
+    from tunesmith.training.packing import choose_packing
+    from tunesmith.training.prompted import lengths_of
 
     lm = LanguageModel.load(folder, limits)
-    tokenizer = lm.template.tokenizer
-    ids = [tuple(tokenizer.encode(text, add_special_tokens=False))[: min(lm.context, 1024)] for text in texts]
-    ids = [row for row in ids if len(row) >= 2] or [tuple([lm.template.end_id] * 32)]
-    answers = [max(1, len(row) // 8) for row in ids]
-    encoded = Encoded(
-        tuple(ids), tuple(len(r) - a for r, a in zip(ids, answers, strict=True)), (1,) * len(ids), (1.0,) * len(ids)
-    )
+    lengths = lengths_of(lm.template, rows.targets, lm.context)
+    encoded = encode(rows, Asker(lm.template, task, prompt), max_tokens=lengths.max_tokens, room=lengths.room)
+    at_once = micro_batch_tokens(lm.model, limits)
+    packing = choose_packing(lm.model, encoded).packing
     lm.model = method.get("lora").apply(lm.model, {}, seed=0)
-    batches = micro_batches(encoded, range(len(ids)), max_tokens=micro_batch_tokens(lm.model, limits))
-    tokens = sum(map(len, ids))
+
+    def batched(some: Sequence[int]) -> list[TokenBatch]:
+        return micro_batches(encoded, some, max_tokens=at_once, packing=packing)
+
+    def priced(some: Sequence[int]) -> float:
+        return sum(price(batch.ids.numel(), at_once) for batch in batched(some))
+
+    most = min(_STEP_ROWS, len(encoded))
+    enough = next((n for n in range(1, most) if priced(range(n)) >= _TIMED_TOKENS), most)
+    batches = batched(range(enough))
 
     def step() -> None:
         for batch in batches:
@@ -89,7 +113,15 @@ def probe_lm(folder: Path, texts: Sequence[str], limits: Limits) -> tuple[float,
 
     with torch.no_grad():
         forward = _quickest(lambda: mean_loss(lm.model, batches), for_s=1.5)
-    return tokens / _quickest(step, for_s=3.0), tokens / forward
+    per_token = _quickest(step, for_s=2.0) / sum(price(batch.ids.numel(), at_once) for batch in batches)
+    steps = [range(start, min(start + _STEP_ROWS, len(encoded))) for start in range(0, len(encoded), _STEP_ROWS)]
+    per_row = sum(map(priced, steps)) / len(encoded)
+    texts = lm.template.tokenizer(list(rows.texts), add_special_tokens=False)["input_ids"]
+    return LmSpeed(
+        per_token * per_row,
+        sum(batch.ids.numel() for batch in batches) / forward,
+        sum(map(len, texts)) / len(encoded),
+    )
 
 
 def micro_batch_tokens(model: torch.nn.Module, limits: Limits) -> int:
@@ -138,22 +170,6 @@ def probe_encoder(folder: Path, texts: Sequence[str], limits: Limits) -> float:
 
     encoder = Encoder.load(folder, limits)
     return len(texts) / _quickest(lambda: encoder.embed(texts), for_s=1.0)
-
-
-def count_tokens(folder: Path, rows: Rows, task: Task, prompt: Prompt) -> tuple[float, float]:
-    """(tokens of a text, tokens of the whole rendered prompt with its answer), means over these rows."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-
-    def mean(parts: Sequence[str]) -> float:
-        encodings = tokenizer.encode_batch(list(parts), add_special_tokens=False)
-        return sum(len(encoding) for encoding in encodings) / len(rows)
-
-    turns = [turn for text in rows.texts for turn in task.render(text, prompt)]
-    marks = _TOKENS_PER_TURN * (len(turns) / len(rows) + 1)
-    whole = mean([turn["content"] for turn in turns]) + mean(rows.targets) + marks
-    return mean(rows.texts), whole
 
 
 def count_words(texts: Sequence[str]) -> float:

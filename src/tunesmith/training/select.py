@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -25,12 +25,13 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.models.resolve import resolve
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
-from tunesmith.training.budget import is_cheap
+from tunesmith.training.budget import is_cheap, nominal_price
 from tunesmith.training.calibrate import fit_temperature, save_temperature
 from tunesmith.training.dev_scores import Scored, challenge, interval_of, subset
 from tunesmith.training.embeddings import embed, metered_alone
 from tunesmith.training.folds import repeated_folds
 from tunesmith.training.ladder import Ladder, Rung, prompt_of, rank, rung_from_dict, rung_to_dict
+from tunesmith.training.probe import count_words
 from tunesmith.training.systems import CrossFits, Job, RungPlan
 from tunesmith.training.systems import system as systems
 from tunesmith.training.train import TrainOptions
@@ -100,7 +101,11 @@ def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: C
             scored[plan.name] = seen
         ctx.emit("rung", name=plan.name, status=rung.status, dev=rung.dev, why=rung.why)
     shutil.rmtree(ctx.workdir / _VECTORS, ignore_errors=True)
-    return choose(rungs, scored, base, options=options, folder=ctx.workdir, seed=ctx.seed)
+    tokens = count_words(data.rows("train").texts)
+    prices = {
+        plan.name: nominal_price(plan.name, n_labels=len(data.labels), tokens_per_text=tokens) for plan in options.rungs
+    }
+    return choose(rungs, scored, base, prices=prices, options=options, folder=ctx.workdir, seed=ctx.seed)
 
 
 def _read_once(data: Dataset, plans: Sequence[RungPlan], encoder: ModelSpec | None, ctx: Context) -> None:
@@ -228,18 +233,29 @@ def needs_cross_validation(n_dev: int) -> bool:
 
 
 def choose(
-    rungs: Sequence[Rung], scored: dict[str, Scored], base: Job, *, options: SelectOptions, folder: Path, seed: int
+    rungs: Sequence[Rung],
+    scored: dict[str, Scored],
+    base: Job,
+    *,
+    prices: Mapping[str, float],
+    options: SelectOptions,
+    folder: Path,
+    seed: int,
 ) -> Ladder:
-    """The ladder with its candidate, reference, choice and frugal alternative."""
+    """The ladder with its candidate, reference, choice and frugal alternative.
+
+    prices: what an answer of each rung costs, in any unit that is the same on every run: were rungs that are equally
+    good compared by the seconds measured, a repeated run could ship another one.
+    """
     by_name = {rung.name: rung for rung in rungs}
     tuned = [scored[r.name] for r in rungs if r.ran and r.kind == "tuned"]
     untuned = [scored[r.name] for r in rungs if r.ran and r.kind == "untuned"]
-    candidate = _pick(tuned, by_name, options, seed) if tuned else None
-    reference = _pick(untuned, by_name, options, seed)
+    candidate = _pick(tuned, prices, options, seed) if tuned else None
+    reference = _pick(untuned, prices, options, seed)
     choice = reference
     if candidate is not None:
-        choice = _pick([scored[reference], scored[candidate]], by_name, options, seed)
-    frugal, price = _frugal(choice, scored, by_name)
+        choice = _pick([scored[reference], scored[candidate]], prices, options, seed)
+    frugal, price = _frugal(choice, scored, prices, by_name)
     metric = base.task.leads.replace("_", "-")
     why = f"{choice} is what dev would ship: {100 * (by_name[choice].dev or 0.0):.1f} % {metric}. {price}"
     return Ladder(
@@ -248,14 +264,14 @@ def choose(
     )  # fmt: skip
 
 
-def _pick(seen: Sequence[Scored], by_name: dict[str, Rung], options: SelectOptions, seed: int) -> str:
+def _pick(seen: Sequence[Scored], prices: Mapping[str, float], options: SelectOptions, seed: int) -> str:
     """The best of some rungs, or a cheaper one that is as good for all that matters."""
     best = max(seen, key=lambda s: (len(s.rows), s.lead))
     for other in sorted(seen, key=lambda s: s.lead):
         if other is not best and challenge(best, other, seed=seed):
             best = other
-    for other in sorted(seen, key=lambda s: _price(by_name[s.name])):
-        if _price(by_name[other.name]) >= _price(by_name[best.name]):
+    for other in sorted(seen, key=lambda s: (prices[s.name], s.name)):
+        if prices[other.name] >= prices[best.name]:
             break
         mine, its, error = subset(best, other, seed=seed)
         slack = options.worth / 100 if options.prefer == "best" else max(error, options.worth / 100)
@@ -264,23 +280,26 @@ def _pick(seen: Sequence[Scored], by_name: dict[str, Rung], options: SelectOptio
     return best.name
 
 
-def _frugal(choice: str, scored: dict[str, Scored], by_name: dict[str, Rung]) -> tuple[str, str]:
-    """The best of the rungs that cost at most a third of the choice, and its price in a sentence."""
-    limit = _price(by_name[choice]) / 3
-    cheaper = [s for s in scored.values() if _price(by_name[s.name]) <= limit and s.name != "majority"]
+def _frugal(
+    choice: str, scored: dict[str, Scored], prices: Mapping[str, float], by_name: dict[str, Rung]
+) -> tuple[str, str]:
+    """The best of the rungs that cost at most a third of the choice, and what was measured of it in a sentence."""
+    cheaper = [s for s in scored.values() if prices[s.name] <= prices[choice] / 3 and s.name != "majority"]
     if not cheaper:
         return choice, "No rung that is much cheaper comes near."
     other = max(cheaper, key=lambda s: s.lead)
     mine, its, _ = subset(scored[choice], other, seed=0)
-    times = _price(by_name[choice]) / max(_price(by_name[other.name]), 1e-9)
+    times = _measured(by_name[choice]) / _measured(by_name[other.name])
+    if times < 1.5:  # few rows, or another program in the way
+        return other.name, f"{other.name} gives {100 * (mine - its):.1f} points less and takes less work per answer."
     return (
         other.name,
         f"{other.name} gives {100 * (mine - its):.1f} points less at 1/{times:.0f} of the cost per answer.",
     )
 
 
-def _price(rung: Rung) -> float:
-    """What an answer costs: CPU seconds, never below a tenth of a millisecond (timer noise)."""
+def _measured(rung: Rung) -> float:
+    """CPU seconds of an answer, never below a tenth of a millisecond (timer noise)."""
     return max(rung.cost.predict_cpu_s_per_example or 0.0, 1e-4)
 
 
