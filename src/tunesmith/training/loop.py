@@ -8,7 +8,7 @@
   batch is cut into micro-batches changes its memory and not its step.
 * Random numbers inside a step (dropout) are seeded by (seed, step): there is no generator state to save either.
 
-What is trained is whatever has `requires_grad`, and it must be float32; frozen weights may be of any dtype.
+What is trained is whatever has `requires_grad`, float32 or wider; frozen weights may be of any dtype.
 """
 
 from __future__ import annotations
@@ -194,12 +194,12 @@ def train(
 
 
 def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name. Raises ModelError if there are none or one is not float32."""
+    """The parameters that are trained, by name. Raises ModelError if there are none or one is below float32."""
     found = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
     if not found:
         raise ModelError("nothing in this model is set to be trained.", hint="apply a method (lora, …) first.")
     for name, tensor in found.items():
-        if tensor.dtype != torch.float32:
+        if tensor.dtype not in (torch.float32, torch.float64):
             raise ModelError(
                 f"the trained weight {name} is {tensor.dtype}; small updates vanish below float32.",
                 hint="keep the base in bfloat16 if you like, and what is trained in float32.",
