@@ -15,7 +15,7 @@ from lm_case import context_of, echoes, job_of, tickets
 from tunesmith.core.checks import Check
 from tunesmith.core.errors import CheckFailed
 from tunesmith.models.methods.lora import Lora
-from tunesmith.training import batches
+from tunesmith.training import batches, prompted
 from tunesmith.training.batches import Encoded
 from tunesmith.training.systems import Job, system
 from tunesmith.training.systems import lm as lm_system
@@ -53,10 +53,12 @@ def test_rows_whose_weight_is_nothing(tmp_path: Path) -> None:
     assert "measured 2" in str(fails_by("rows with no supervised token", tmp_path, job_of(tmp_path), rows=rows))
 
 
-def test_answers_longer_than_the_context(tmp_path: Path) -> None:
+def test_answers_longer_than_what_is_read_at_once(tmp_path: Path, monkeypatch: Patch) -> None:
+    """They would fit the model's context, which is longer; rows that do not are refused before this check."""
     rows = echoes(12)
     rows = replace(rows, targets=tuple("The order came late and nobody called. " * 12 for _ in rows.texts))
-    job = job_of(tmp_path, text=True, context=160)
+    monkeypatch.setattr(prompted, "_MOST_TOKENS", 160)
+    job = job_of(tmp_path, text=True)
     fails_by("answer tokens lost to truncation", tmp_path, job, rows=rows, dev=echoes(4))
 
 

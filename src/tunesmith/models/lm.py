@@ -78,7 +78,15 @@ class LanguageModel:
         model.to(limits.device)
         model.eval()
         model.requires_grad_(False)
-        return cls(model, Template.of(tokenizer), folder)
+        lm = cls(model, Template.of(tokenizer), folder)
+        strange = lm.template.beyond(lm.vocabulary)
+        if strange:
+            raise ModelError(
+                f"the tokenizer of {folder.name} writes {', '.join(map(repr, strange))}, for which the model has no "
+                f"embedding: it knows {lm.vocabulary} tokens.",
+                hint="use the tokenizer that belongs to the model; its special tokens must be in its vocabulary.",
+            )
+        return lm
 
     @property
     def context(self) -> int:

@@ -37,6 +37,8 @@ _PLAIN_STOP = re.compile(r"\n\s*(?:Input|Answer):")
 
 # Some templates print today's date or open a train of thought; both would differ between training and serving.
 _FIXED = {"date_string": "1 January 2025", "enable_thinking": False}
+# What templates write to be read as one token: <|im_end|>, <end_of_turn>, </s>, [/INST], and with wide bars.
+_CONTROL = re.compile(r"<\|[^|<>\s]+\|>|<\uff5c[^\uff5c<>\s]+\uff5c>|</?[A-Za-z]\w*>|\[/?[A-Z_]+\]")
 _MARK = "\u2e3atext\u2e3a"  # never in real text; shows where a template puts the content
 _ELLIPSIS = " … "
 
@@ -53,7 +55,8 @@ class Template:
     def of(cls, tokenizer: PreTrainedTokenizerBase) -> Template:
         """The tokenizer's template, the plain one if it has none (which is then set on the tokenizer).
 
-        Raises ModelError if the template does not print what it is given or its end token is not one token.
+        Raises ModelError if the template does not print what it is given, or if the tokenizer splits or does not
+        have the tokens that it is made of: the base would read letters, and learn another end than its own.
         """
         if not tokenizer.chat_template:
             tokenizer.chat_template = PLAIN
@@ -67,8 +70,16 @@ class Template:
             raise ModelError("the chat template of this base model does not print the assistant's answer.")
         lead = before[len(opened) :] if before.startswith(opened) else ""
         special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+        after = after.lstrip()
         following = tokenizer.encode(after, add_special_tokens=False)
         end = following[0] if following and following[0] in special else tokenizer.eos_token_id
+        mark = _CONTROL.match(after)
+        if mark and end != following[0]:
+            alone = tokenizer.encode(mark.group(), add_special_tokens=False)
+            if not _is_token(tokenizer, mark.group()):
+                raise _lacks(tokenizer, [mark.group()], f"ends an answer with {mark.group()!r}", len(alone))
+            end = alone[0]
+        _refuse_split_marks(tokenizer, mark.group() if mark else None)
         return cls(tokenizer, lead, int(end))
 
     @property
@@ -110,6 +121,12 @@ class Template:
         if self.is_plain:
             text = _PLAIN_STOP.split(text, maxsplit=1)[0]
         return text.strip()
+
+    def beyond(self, vocabulary: int) -> list[str]:
+        """Tokens of a conversation that a model with so many has no embedding for, as they are written."""
+        ids = {*self.prompt_ids([{"role": "system", "content": "a"}, {"role": "user", "content": "b"}])}
+        ids |= {*self.answer_ids("c"), int(self.tokenizer.eos_token_id)}
+        return [str(self.tokenizer.convert_ids_to_tokens(i)) for i in sorted(ids) if i >= vocabulary]
 
     @cached_property
     def fingerprint(self) -> str:
@@ -179,6 +196,53 @@ class Asker:
 
     def _ids(self, source: str) -> list[int]:
         return self.template.prompt_ids(self.task.render(source, self.prompt))
+
+
+def _is_token(tokenizer: PreTrainedTokenizerBase, mark: str) -> bool:
+    """Whether the tokenizer reads the mark as one token of its own."""
+    ids = tokenizer.encode(mark, add_special_tokens=False)
+    return len(ids) == 1 and (ids[0] != tokenizer.unk_token_id or mark == tokenizer.unk_token)
+
+
+def _refuse_split_marks(tokenizer: PreTrainedTokenizerBase, end: str | None) -> None:
+    """Raise ModelError if marks of the template are no tokens although its author counts on it.
+
+    Some templates name speakers in plain letters that look like a token, <|user|>, and end a turn with the tokenizer's
+    end token: bases were trained that way, and are served. Where the template itself writes out its end as a token,
+    marks of the same shape are meant as tokens too. What the tokenizer cannot write at all is refused in any case.
+    """
+    source = str(tokenizer.chat_template)
+    turns: list[Message] = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "x"}]
+    printed = _render(tokenizer, [{"role": "system", "content": "x"}, *turns], opened=False)
+    printed += _render(tokenizer, turns[:1], opened=True)
+    shape = _shape(end) if end is not None and end in source else None
+    alike = [mark for mark in dict.fromkeys(_CONTROL.findall(printed)) if mark in source]
+    split = [mark for mark in alike if _shape(mark) == shape and not _is_token(tokenizer, mark)]
+    split += [
+        mark
+        for mark in alike
+        if mark not in split
+        and mark != tokenizer.unk_token
+        and tokenizer.unk_token_id in tokenizer.encode(mark, add_special_tokens=False)
+    ]
+    if split:
+        pieces = len(tokenizer.encode(split[0], add_special_tokens=False))
+        raise _lacks(tokenizer, split, f"writes {', '.join(map(repr, split))}", pieces)
+
+
+def _shape(mark: str) -> str:
+    """How a mark begins: <| or [ or <, whatever its name is."""
+    return mark[:2] if mark[1] in "|\uff5c" else mark[:1]
+
+
+def _lacks(tokenizer: PreTrainedTokenizerBase, marks: Sequence[str], does: str, pieces: int) -> ModelError:
+    what = "which is" if len(marks) == 1 else "which are"
+    return ModelError(
+        f"the chat template of this base model {does}, {what} not in its tokenizer's vocabulary: "
+        f"{marks[0]!r} is read as {pieces} pieces ({tokenizer.name_or_path}).",
+        hint="use a tokenizer and a template of the same model, or delete the template "
+        "(chat_template in tokenizer_config.json, chat_template.jinja) to train with a plain one.",
+    )
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, opened: bool) -> str:

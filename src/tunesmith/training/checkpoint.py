@@ -6,7 +6,8 @@
         manifest.json       sha256 of both; written with them in one rename
 
 No pickle: what is read back can hold numbers and nothing else. The newest two are kept, so that a damaged
-one costs the work since the one before it.
+one costs the work since the one before it. Whatever claims a later step than the one that is written is no past of
+this training (damaged, or of another one), and goes with the drafts that a kill left behind.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TENSORS, _STATE, _MANIFEST = "state.safetensors", "state.json", "manifest.json"
 
 
 def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> Path:
-    """Write the checkpoint of `step` under `folder` and drop all but the newest two.
+    """Write the checkpoint of `step` under `folder` and drop all but it and the one before it.
 
     tensors: any devices and dtypes; copied to the CPU. state: JSON values.
     Raises RunError where the disk refuses (full, no permission); the checkpoints before it stay.
@@ -38,6 +39,8 @@ def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], state: Ma
     from safetensors.torch import save_file
 
     target = folder / f"step-{step:08d}"
+    for draft in folder.glob(".step-*"):  # a training killed while it wrote; they are as large as a checkpoint
+        shutil.rmtree(draft, ignore_errors=True)
     try:
         with whole(target) as draft:
             draft.mkdir()
@@ -50,20 +53,25 @@ def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], state: Ma
             f"the checkpoint of step {step} could not be written to {folder}: {error}",
             hint="free some disk space, then repeat the command: it goes on from the last checkpoint.",
         ) from error
-    for old in sorted(folder.glob("step-*"))[:-_KEEP]:
-        shutil.rmtree(old, ignore_errors=True)
+    past = [path for path in sorted(folder.glob("step-*")) if path.name <= target.name]
+    for other in set(folder.glob("step-*")) - set(past[-_KEEP:]):
+        shutil.rmtree(other, ignore_errors=True)
     return target
 
 
 def latest(folder: Path, emit: Emit) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
-    """The newest checkpoint that is what was written, or None; damaged ones are named in an event."""
+    """The newest checkpoint that is what was written, or None; damaged ones are named in an event, and so is it if
+    all are."""
     from safetensors.torch import load_file
 
-    for path in sorted(folder.glob("step-*"), reverse=True):
+    found = sorted(folder.glob("step-*"), reverse=True)
+    for path in found:
         fault = damage(path)
         if fault is None:
             return load_file(path / _TENSORS), read_json(path / _STATE)
         emit("checkpoint.damaged", path=path.name, reason=fault)
+    if found:
+        emit("checkpoint.none", reason=f"all {len(found)} checkpoints are damaged; starting anew")
     return None
 
 

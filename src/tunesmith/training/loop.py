@@ -17,16 +17,18 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeVar
 
 import torch
 
-from tunesmith.core.errors import ModelError
+from tunesmith.core.errors import ConfigError, ModelError
 from tunesmith.core.events import Emit, progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json, write_text
 from tunesmith.training import checkpoint
+from tunesmith.training.blame import not_finite, sound_weights
 
 B = TypeVar("B")
 Batches = Callable[[int], Sequence[B]]
@@ -34,6 +36,8 @@ Loss = Callable[[torch.nn.Module, B], tuple[torch.Tensor, float]]
 
 # Points of a loss curve: enough to draw, few enough to read.
 _CURVE_POINTS = 200
+# An update must be a float32 number before anything can be said about what it did; sane rates end at 0.1.
+_HIGHEST_RATE = 1e36
 _ONE_RATE: Mapping[str, float] = MappingProxyType({})
 
 
@@ -131,8 +135,11 @@ def train(
     promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     checkpoint_every_s: at most so much work is lost; changes no result. 0 writes after every step.
     multiples: what a weight's rate is of the recipe's, by the weight's name (a method's `rates`); absent: 1.
-    Raises ModelError when the loss, a gradient or a dev score is not finite, naming step and layer.
+    Raises ModelError when the loss, a gradient, a dev score or a weight is not finite, naming step and layer;
+    ConfigError for a rate that is none.
     """
+    if not 0.0 <= recipe.rate <= _HIGHEST_RATE:
+        raise ConfigError(f"the learning rate is {recipe.rate:g}.", hint="train.rate: take one between 1e-6 and 0.1.")
     weights = trainable(model)
     groups = _groups(weights, multiples)
     optimizer = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.weight_decay)
@@ -149,7 +156,7 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate_at(step) * group["multiple"]
             total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step)
-            _scale_and_clip(weights, weight, recipe.clip, step)
+            _scale_and_clip(model, weights, weight, recipe.clip, step)
             optimizer.step()
             state.step += 1
             state.window_sum += total
@@ -179,6 +186,7 @@ def train(
                 state.stopped = "not promising"
             now = time.monotonic()
             if state.stopped is not None or pausing or now - saved_at >= checkpoint_every_s:
+                sound_weights(weights, step)
                 _save(folder, state, weights, optimizer, best, identity)
                 saved_at = now
             tick(1)
@@ -243,7 +251,7 @@ def _accumulate(
             value = float(part.detach())
             if not math.isfinite(value):
                 part.backward()  # type: ignore[no-untyped-call]  # only to learn which layer is to blame
-                raise _not_finite("loss", value, step, weights)
+                raise not_finite("loss", value, step, model, again=partial(loss, model, batch))
             part.backward()  # type: ignore[no-untyped-call]
             total += value
             weight += part_weight
@@ -252,33 +260,19 @@ def _accumulate(
     return total, weight
 
 
-def _scale_and_clip(weights: dict[str, torch.nn.Parameter], weight: float, clip: float | None, step: int) -> None:
+def _scale_and_clip(
+    model: torch.nn.Module, weights: dict[str, torch.nn.Parameter], weight: float, clip: float | None, step: int
+) -> None:
     """Turn the gradient of the sum into that of the mean, then bound its norm."""
     gradients = [tensor.grad for tensor in weights.values() if tensor.grad is not None]
     for gradient in gradients:
         gradient.div_(weight)
     norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
     if not math.isfinite(norm):
-        raise _not_finite("gradient", norm, step, weights)
+        raise not_finite("gradient", norm, step, model)
     if clip is not None and norm > clip:
         for gradient in gradients:
             gradient.mul_(clip / norm)
-
-
-def _not_finite(what: str, value: float, step: int, weights: dict[str, torch.nn.Parameter]) -> ModelError:
-    where = next((n for n, t in weights.items() if not bool(torch.isfinite(t).all())), None)
-    if where is not None:
-        blame = f"the weight {where} is not finite"
-    else:
-        where = next(
-            (n for n, t in reversed(weights.items()) if t.grad is not None and not bool(torch.isfinite(t.grad).all())),
-            None,
-        )
-        blame = "every gradient is finite" if where is None else f"the gradient of {where} is not finite"
-    return ModelError(
-        f"training stopped at step {step}: the {what} is {value}; {blame}.",
-        hint="lower the learning rate, or train with float32 weights (dtype: float32).",
-    )
 
 
 def _evaluate(model: torch.nn.Module, score: Callable[[], float], step: int) -> float:
@@ -286,7 +280,7 @@ def _evaluate(model: torch.nn.Module, score: Callable[[], float], step: int) -> 
     with torch.no_grad():
         value = float(score())
     if not math.isfinite(value):
-        raise ModelError(f"the dev score after step {step} is {value}.", hint="lower the learning rate.")
+        raise not_finite("dev score", value, step - 1, model, again=score)
     return value
 
 

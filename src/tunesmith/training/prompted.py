@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.core.context import Context
+from tunesmith.core.dataset import Rows
 from tunesmith.core.errors import ModelError
 from tunesmith.core.events import progress
 from tunesmith.core.predictions import Predictions
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Longer rows are rare and cost memory squared in attention; what is cut is counted and shown.
 _MOST_TOKENS = 2048
 _CUT_SHARE = 0.005
+_BORDERS = 64  # tokens that may come on top of a prompt's and its text's own where they meet, and at control marks
 _BATCH = 64  # texts between two ticks of the progress bar
 
 
@@ -56,6 +58,28 @@ def lengths_of(template: Template, answers: Sequence[str], context: int) -> Leng
     cut = np.array([np.maximum(0, replies - limit).sum() for limit in range(longest + 1)])
     enough = int(np.argmax(cut <= _CUT_SHARE * replies.sum()))
     return Lengths(max_tokens, min(int(np.ceil(1.1 * enough)) + 8, max_tokens // 2))
+
+
+def refuse_longer(rows: Rows, asker: Asker, lengths: Lengths, *, context: int) -> None:
+    """Raise ModelError if rows do not fit the model's context: how many, the longest, the context.
+
+    A row needs its prompt, uncut, and room for its own answer or for the longest that is ever written.
+    """
+    needed = [0]
+    spare = context - len(asker.ask("").ids) - _BORDERS
+    for text, target in zip(rows.texts, rows.targets, strict=True):
+        # A token has at least a byte: most rows need not be tokenized to know that they fit.
+        if len(text.encode()) + max(len(target.encode()), lengths.max_new_tokens) > spare:
+            answer = max(len(asker.template.answer_ids(target)), lengths.max_new_tokens)
+            needed.append(len(asker.ask(text).ids) + answer)
+    longer = sum(tokens > context for tokens in needed)
+    if longer:
+        raise ModelError(
+            f"{longer} of {len(rows)} rows are longer than the context of this base model: the longest needs "
+            f"{max(needed)} tokens (with room for an answer of {lengths.max_new_tokens}), the context has {context}.",
+            hint="choose a base with a longer context (model.lm), shorten or drop these rows, or set "
+            "train.allow_truncation: true (sources then lose their middle, answers their end; both are counted).",
+        )
 
 
 @dataclass(frozen=True)

@@ -100,12 +100,13 @@ class Lm:
         from tunesmith.models.lm import LanguageModel
         from tunesmith.training import lm_checks as checks
         from tunesmith.training.batches import TokenBatches, encode, micro_batches
+        from tunesmith.training.blame import not_finite
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.loop import trainable
         from tunesmith.training.losses import answer_loss, mean_loss
         from tunesmith.training.packing import choose_packing, packed_as_alone
         from tunesmith.training.probe import micro_batch_tokens
-        from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder
+        from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder, refuse_longer
 
         base = lm_folder(job, ctx)
         lm = LanguageModel.load(base, ctx.limits)
@@ -117,6 +118,8 @@ class Lm:
             lengths = lengths_of(lm.template, train.targets, lm.context)
         encoded = encode(train, asker, max_tokens=lengths.max_tokens, room=lengths.room)
         held_out = encode(_some(dev, _DEV_LOSS_ROWS, ctx.seed), asker, max_tokens=lengths.max_tokens, room=lengths.room)
+        if not given.get("allow_truncation"):
+            refuse_longer(train + dev, asker, lengths, context=lm.context)
         ctx.emit("lm.encoded", rows=len(encoded), source_tokens_cut=encoded.source_lost,
                  answer_tokens_cut=encoded.answer_lost, max_tokens=lengths.max_tokens)  # fmt: skip
 
@@ -141,6 +144,8 @@ class Lm:
         lm.model = how.prepare(lm.model)
         some = batched(encoded, range(min(_CHECKED_ROWS, len(encoded))))
         before = mean_loss(lm.model, some)
+        if not math.isfinite(before):
+            raise not_finite("loss", before, 0, lm.model, again=lambda: mean_loss(lm.model, some))
         ends_before = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
         lm.model = how.apply(lm.model, settings, seed=ctx.seed)
         lm.model.eval()
