@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from tunesmith.core.errors import ConfigError, TunesmithError
+from tunesmith.training.parallel import is_launched
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -213,7 +214,21 @@ def cache(remove: Annotated[str | None, typer.Option(help="delete this entry")] 
 
 
 def main() -> None:
-    """Entry point: runs a command and turns errors into messages and exit codes."""
+    """Entry point: runs a command and turns errors into messages and exit codes.
+
+    Of several processes that a launcher started (torchrun, `accelerate launch`), the main one runs the command.
+    """
+    if not is_launched():
+        _command()
+        return
+    from tunesmith.training.workers import taking_part
+
+    with taking_part() as is_main:
+        if is_main:
+            _command()
+
+
+def _command() -> None:
     debug = "--debug" in sys.argv or bool(os.environ.get("TUNESMITH_DEBUG"))
     sys.argv = [word for word in sys.argv if word != "--debug"]  # allowed anywhere on the line
     if not debug:  # libraries' words to their own developers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,8 @@ _BUSY = 384
 # layer, and one layer's at a time), and costs a third more (a second forward pass).
 _RECOMPUTED_AT_ONCE = 8
 _RECOMPUTING = 1.35
+
+_Groups = list[tuple[int, list[int]]]  # [(tokens, rows)]
 
 
 def sample(n: int, *, size: int, seed: int, step: int) -> NDArray[np.int64]:
@@ -106,6 +108,11 @@ class TokenBatch:
     tree: Tree | None = None
     large: bool = False
 
+    @property
+    def cost(self) -> float:
+        """What a step on it costs, in tokens of a step that keeps its activations."""
+        return self.ids.numel() * (_RECOMPUTING if self.large else 1.0)
+
 
 def batch_of(encoded: Encoded, rows: Sequence[int], *, packing: Packing = "tree", large: bool = False) -> TokenBatch:
     """The batch of these rows; where padded, padding is token 0, which is neither seen nor learned."""
@@ -131,12 +138,13 @@ def batch_of(encoded: Encoded, rows: Sequence[int], *, packing: Packing = "tree"
 
 
 def micro_batches(
-    encoded: Encoded, rows: Sequence[int], *, max_tokens: int, packing: Packing = "tree"
+    encoded: Encoded, rows: Sequence[int], *, max_tokens: int, packing: Packing = "tree", parts: int = 1
 ) -> list[TokenBatch]:
     """The rows in batches whose activations are kept for at most `max_tokens` tokens.
 
     A batch that is larger keeps one activation per layer and computes the rest again (`large`): a padded one if a
     single row is longer than that, a packed one too where reading a shared beginning once outweighs the recomputing.
+    parts: processes that compute them at the same time; there is a batch for each, as even as the rows allow.
     """
     if packing == "padded":
         groups = _alike(encoded, rows, max_tokens)
@@ -145,12 +153,29 @@ def micro_batches(
             (_trees(encoded, rows, tokens) for tokens in (max_tokens, _RECOMPUTED_AT_ONCE * max_tokens)),
             key=lambda found: sum(price(n, max_tokens) for n, _ in found),
         )
+    if parts > 1:
+        cut = _alike if packing == "padded" else _trees
+        groups = _even(groups, lambda most: cut(encoded, rows, most), parts)
     return [batch_of(encoded, group, packing=packing, large=n > max_tokens) for n, group in groups]
 
 
 def price(tokens: int, max_tokens: int) -> float:
     """What a batch costs, in tokens of a step that keeps its activations."""
     return tokens if tokens <= max_tokens else _RECOMPUTING * tokens
+
+
+def _even(groups: _Groups, cut: Callable[[int], _Groups], parts: int) -> _Groups:
+    """The rows cut so that the largest batch is small: as many batches as there are, or up to a multiple of parts."""
+    number = parts * -(-len(groups) // parts)
+    low, high = 1, max(n for n, _ in groups)
+    while low < high:
+        middle = (low + high) // 2
+        found = cut(middle)
+        if len(found) <= number:
+            groups, high = found, middle
+        else:
+            low = middle + 1
+    return groups
 
 
 def _trees(encoded: Encoded, rows: Sequence[int], max_tokens: int) -> list[tuple[int, list[int]]]:
@@ -198,7 +223,8 @@ def _alike(encoded: Encoded, rows: Sequence[int], max_tokens: int) -> list[tuple
 class TokenBatches:
     """The micro-batches of every optimizer step: a pure function of (seed, step).
 
-    size: rows in an optimizer step. max_tokens: tokens in a micro-batch, which bounds the memory.
+    size: rows in an optimizer step. max_tokens: tokens in a micro-batch, which bounds the memory. parts: processes that
+    share a step.
     """
 
     encoded: Encoded
@@ -206,7 +232,10 @@ class TokenBatches:
     seed: int
     max_tokens: int
     packing: Packing = "tree"
+    parts: int = 1
 
     def __call__(self, step: int) -> list[TokenBatch]:
         rows = sample(len(self.encoded), size=self.size, seed=self.seed, step=step)
-        return micro_batches(self.encoded, rows.tolist(), max_tokens=self.max_tokens, packing=self.packing)
+        return micro_batches(
+            self.encoded, rows.tolist(), max_tokens=self.max_tokens, packing=self.packing, parts=self.parts
+        )

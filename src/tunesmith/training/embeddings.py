@@ -25,6 +25,7 @@ from tunesmith.models.encoder import Encoder
 from tunesmith.models.resolve import fetch
 from tunesmith.models.spec import ModelSpec
 from tunesmith.training.systems import Job
+from tunesmith.training.workers import workers_cpu_s
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,8 +150,9 @@ def _read_pieces(store: _Store, folder: Path, spec: ModelSpec) -> None:
 
 @contextmanager
 def metered_alone() -> Iterator[Meter]:
-    """`metered`, with the CPU seconds of vectors that another rung had already made added: the block's own cost."""
-    before = borrowed_cpu_s()
+    """`metered`, with the CPU seconds of vectors that another rung had already made added, and those of workers: the
+    block's own cost."""
+    before = borrowed_cpu_s() + workers_cpu_s()
     with metered() as meter:
         yield meter
-    meter.cpu_s += borrowed_cpu_s() - before
+    meter.cpu_s += borrowed_cpu_s() + workers_cpu_s() - before

@@ -6,16 +6,24 @@
   was built with), so a resumed run needs no iterator state.
 * `loss(model, micro_batch)` gives (sum, weight). The step's gradient is that of all sums over all weights, so how a
   batch is cut into micro-batches changes its memory and not its step.
-* Random numbers inside a step (dropout) are seeded by (seed, step): there is no generator state to save either.
+* Random numbers inside a step (dropout) are seeded by (seed, step, micro-batch): there is no generator state to save
+  either, and who computes a micro-batch does not change it.
+
+Several processes share a training by calling `train` with the same arguments and their `group` (see `parallel`): the
+micro-batches of a step are dealt out by their `cost`, where they have one, and sums, weights and gradients are added up
+before anything is divided. It is the same optimizer step as on one process. The main process alone scores on dev,
+decides and writes; replicas are compared by hash at the start, at every checkpoint and at the end.
 
 What is trained is whatever has `requires_grad`, float32 or wider; frozen weights may be of any dtype.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,11 +32,12 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
-from tunesmith.core.errors import ConfigError, ModelError
+from tunesmith.core.errors import ConfigError, ModelError, RunError
 from tunesmith.core.events import Emit, progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json, write_text
 from tunesmith.training import checkpoint
 from tunesmith.training.blame import not_finite, sound_weights
+from tunesmith.training.parallel import ALONE, Group
 
 B = TypeVar("B")
 Batches = Callable[[int], Sequence[B]]
@@ -126,6 +135,7 @@ def train(
     seed: int = 0,
     checkpoint_every_s: float = 30.0,
     multiples: Mapping[str, float] = _ONE_RATE,
+    group: Group = ALONE,
 ) -> LoopResult:
     """Train what requires a gradient; leave the best weights (by dev score, else the last) in the model.
 
@@ -135,8 +145,9 @@ def train(
     promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     checkpoint_every_s: at most so much work is lost; changes no result. 0 writes after every step.
     multiples: what a weight's rate is of the recipe's, by the weight's name (a method's `rates`); absent: 1.
+    group:     the processes that share the steps. Of folder, score and promising only the main process's are used.
     Raises ModelError when the loss, a gradient, a dev score or a weight is not finite, naming step and layer;
-    ConfigError for a rate that is none.
+    ConfigError for a rate that is none; RunError when processes of the group are not training the same.
     """
     if not 0.0 <= recipe.rate <= _HIGHEST_RATE:
         raise ConfigError(f"the learning rate is {recipe.rate:g}.", hint="train.rate: take one between 1e-6 and 0.1.")
@@ -144,8 +155,13 @@ def train(
     groups = _groups(weights, multiples)
     optimizer = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.weight_decay)
     identity = _identity(weights, recipe, seed, multiples)
-    state, best = _resume(folder, weights, optimizer, identity, emit)
-    _write_curve(folder, state.curve)
+    if group.size > 1:
+        group.agree("what is trained", sha256_bytes(canonical([identity, _digest(model.named_parameters())])))
+    state, best = _resume(folder, weights, optimizer, identity, emit, group)
+    scored, asked = group.from_main([score is not None, promising is not None])
+    keeps = group.rank == 0
+    if keeps:
+        _write_curve(folder, state.curve)
     curve_every = max(1, recipe.steps // _CURVE_POINTS)
     saved_at = time.monotonic()
 
@@ -153,20 +169,20 @@ def train(
         tick(state.step)
         while state.stopped is None:
             step = state.step
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.rate_at(step) * group["multiple"]
-            total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step)
+            for some in optimizer.param_groups:
+                some["lr"] = recipe.rate_at(step) * some["multiple"]
+            total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step, group=group)
             _scale_and_clip(model, weights, weight, recipe.clip, step)
             optimizer.step()
             state.step += 1
             state.window_sum += total
             state.window_weight += weight
             last = state.step >= recipe.last_step
-            pausing = state.step == recipe.pause_step and promising is not None and not last
+            pausing = state.step == recipe.pause_step and asked and not last
 
             dev: float | None = None
-            if score is not None and (last or pausing or _due(state.step, recipe.evaluate_every)):
-                dev = _evaluate(model, score, state.step)
+            if scored and (last or pausing or _due(state.step, recipe.evaluate_every)):
+                dev = _evaluate(model, score, state.step, group)
                 if state.best_score is None or dev > state.best_score:
                     state.best_step, state.best_score, state.without_gain = state.step, dev, 0
                     best = {name: tensor.detach().clone() for name, tensor in weights.items()}
@@ -176,18 +192,22 @@ def train(
                 mean = state.window_sum / max(state.window_weight, 1e-12)
                 state.curve.append({"step": state.step, "loss": mean, "dev": dev})
                 state.window_sum = state.window_weight = 0.0
-                _write_curve(folder, state.curve)
+                if keeps:
+                    _write_curve(folder, state.curve)
 
             if last:
                 state.stopped = "all steps"
             elif recipe.patience is not None and state.without_gain >= recipe.patience:
                 state.stopped = "no gain on dev"
-            elif pausing and promising is not None and not _go_on(folder, state, promising, emit):
+            elif pausing and not group.from_main(_go_on(folder, state, promising, emit) if promising else None):
                 state.stopped = "not promising"
             now = time.monotonic()
-            if state.stopped is not None or pausing or now - saved_at >= checkpoint_every_s:
+            if group.from_main(state.stopped is not None or pausing or now - saved_at >= checkpoint_every_s):
                 sound_weights(weights, step)
-                _save(folder, state, weights, optimizer, best, identity)
+                if group.size > 1:
+                    group.agree(f"the trained weights after step {state.step}", _digest(weights.items()))
+                if keeps:
+                    _save(folder, state, weights, optimizer, best, identity)
                 saved_at = now
             tick(1)
 
@@ -238,25 +258,72 @@ def _accumulate(
     *,
     seed: int,
     step: int,
+    group: Group = ALONE,
 ) -> tuple[float, float]:
-    """Gradients of the summed loss, left in the weights; returns (sum, weight)."""
+    """Gradients of the loss summed over the micro-batches of all processes, left in the weights; (sum, weight)."""
     model.train()
     for tensor in weights.values():
         tensor.grad = None
     total = weight = 0.0
-    with torch.random.fork_rng(devices=_devices(weights)):
-        torch.manual_seed((seed * 1_000_003 + step) % 2**63)
-        for batch in micro_batches:
-            part, part_weight = loss(model, batch)
-            value = float(part.detach())
-            if not math.isfinite(value):
-                part.backward()  # type: ignore[no-untyped-call]  # only to learn which layer is to blame
-                raise not_finite("loss", value, step, model, again=partial(loss, model, batch))
-            part.backward()  # type: ignore[no-untyped-call]
-            total += value
+    again: Callable[[], object] | None = None
+    with _forked(weights):
+        for index in deal([float(getattr(batch, "cost", 1.0)) for batch in micro_batches], group.size)[group.rank]:
+            torch.manual_seed(int.from_bytes(hashlib.sha256(b"%d %d %d" % (seed, step, index)).digest()[:7]))
+            part, part_weight = loss(model, micro_batches[index])
+            part.backward()  # type: ignore[no-untyped-call]  # of a loss that is not finite: to learn which layer did it
+            total += float(part.detach())
             weight += part_weight
+            if not math.isfinite(total):
+                again = partial(loss, model, micro_batches[index])
+                break
+    if group.size > 1:
+        total, weight = _add_up(weights, total, weight, step=step, n=len(micro_batches), group=group)
+    if not math.isfinite(total):
+        raise not_finite("loss", total, step, model, again=again)
     if weight <= 0.0:
         raise ModelError(f"step {step} has nothing to learn from: its examples weigh {weight} in all.")
+    return total, weight
+
+
+def deal(costs: Sequence[float], size: int) -> list[list[int]]:
+    """Which micro-batches each of `size` processes computes, in order: costly ones first, each to whom has least.
+
+    A process may have none. Source: Graham 1969 (longest processing time first; at most 4/3 of the best makespan).
+    """
+    shares: list[list[int]] = [[] for _ in range(size)]
+    loads = [0.0] * size
+    for index in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        who = loads.index(min(loads))
+        shares[who].append(index)
+        loads[who] += costs[index]
+    return [sorted(share) for share in shares]
+
+
+def _add_up(
+    weights: dict[str, torch.nn.Parameter], total: float, weight: float, *, step: int, n: int, group: Group
+) -> tuple[float, float]:
+    """Loss sum, weight and gradients, added up over the processes: one exchange of numbers, one of gradients.
+
+    A weight that no process has a gradient for keeps none, as on one process.
+    """
+    reached = [float(tensor.grad is not None) for tensor in weights.values()]
+    sums = torch.tensor([total, weight, float(n), *reached], dtype=torch.float64)
+    group.add_up(sums)
+    total, weight, batches, *anywhere = sums.tolist()
+    if batches != n * group.size:
+        raise RunError(
+            f"step {step}: processes of the group have {batches:.0f} micro-batches in all, and this one has {n}.",
+            hint="all processes need the same rows, in the same batches.",
+        )
+    shared = [tensor for tensor, count in zip(weights.values(), anywhere, strict=True) if count]
+    if shared:
+        parts = [torch.zeros_like(t) if t.grad is None else t.grad for t in shared]
+        flat = torch.cat([part.reshape(-1) for part in parts])
+        group.add_up(flat)
+        at = 0
+        for tensor in shared:
+            tensor.grad = flat[at : at + tensor.numel()].view_as(tensor)
+            at += tensor.numel()
     return total, weight
 
 
@@ -275,10 +342,11 @@ def _scale_and_clip(
             gradient.mul_(clip / norm)
 
 
-def _evaluate(model: torch.nn.Module, score: Callable[[], float], step: int) -> float:
+def _evaluate(model: torch.nn.Module, score: Callable[[], float] | None, step: int, group: Group) -> float:
+    """The main process's dev score, on every process."""
     model.eval()
     with torch.no_grad():
-        value = float(score())
+        value = float(group.from_main(float(score()) if score is not None and group.rank == 0 else None))
     if not math.isfinite(value):
         raise not_finite("dev score", value, step - 1, model, again=score)
     return value
@@ -300,8 +368,21 @@ def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
 
 
-def _devices(weights: dict[str, torch.nn.Parameter]) -> list[torch.device]:
-    return sorted({t.device for t in weights.values() if t.device.type == "cuda"}, key=str)
+def _forked(weights: dict[str, torch.nn.Parameter]) -> AbstractContextManager[None]:
+    """A block after which the generators of the CPU and of the weights' devices are as they were."""
+    devices = sorted({t.device for t in weights.values() if t.device.type in ("cuda", "xpu")}, key=str)
+    if not devices:
+        return torch.random.fork_rng(devices=[])
+    return torch.random.fork_rng(devices=devices, device_type=devices[0].type)
+
+
+def _digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """sha256 of names and bytes, whatever device and dtype."""
+    found = hashlib.sha256()
+    for name, tensor in tensors:
+        found.update(name.encode())
+        found.update(tensor.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy().data)
+    return found.hexdigest()
 
 
 def _identity(weights: dict[str, torch.nn.Parameter], recipe: Recipe, seed: int, multiples: Mapping[str, float]) -> str:
@@ -337,15 +418,19 @@ def _resume(
     optimizer: torch.optim.Optimizer,
     identity: str,
     emit: Emit,
+    group: Group,
 ) -> tuple[_State, dict[str, torch.Tensor] | None]:
-    """State, weights and optimizer as the newest sound checkpoint of this very training left them."""
-    found = checkpoint.latest(folder / "checkpoints", emit)
-    if found is None:
-        return _State(), None
-    tensors, about = found
-    if about.pop("identity") != identity:
+    """State, weights and optimizer as the newest sound checkpoint of this very training left them; the main process
+    reads it for all."""
+    found = checkpoint.latest(folder / "checkpoints", emit) if group.rank == 0 else None
+    tensors, about = found or ({}, {})
+    if about and about.pop("identity") != identity:
         emit("checkpoint.other", folder=folder.name, reason="made with other settings or data; starting anew")
+        about = {}
+    about = group.from_main(about)
+    if not about:
         return _State(), None
+    tensors = group.tensors_from_main(tensors)
     state = _State(**about)
     best: dict[str, torch.Tensor] | None = {} if state.best_score is not None else None
     with torch.no_grad():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
@@ -17,6 +17,9 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.core.registry import Registry
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import Prompt, Task
+
+if TYPE_CHECKING:
+    from tunesmith.training.parallel import Group
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,15 @@ class CrossFits(Protocol):
 
     def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
         """Out-of-fold predictions for every row; folds: disjoint lists of held-out positions."""
+        ...
+
+
+@runtime_checkable
+class Joins(Protocol):
+    """A System whose training several processes can share; the others run on the main process alone."""
+
+    def join(self, about: dict[str, Any], group: Group) -> None:
+        """A worker's part of a training that the main process called with `workers.called`."""
         ...
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.models.lm import LanguageModel
     from tunesmith.training.batches import Encoded, TokenBatch
     from tunesmith.training.loop import LoopResult, Recipe
+    from tunesmith.training.parallel import Group
     from tunesmith.training.prompted import Lengths, Prompted
 
 _DEV_LOSS_ROWS = 64
@@ -99,14 +100,16 @@ class Lm:
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> LmFitted:
         from tunesmith.models.lm import LanguageModel
         from tunesmith.training import lm_checks as checks
-        from tunesmith.training.batches import TokenBatches, encode, micro_batches
+        from tunesmith.training.batches import encode, micro_batches
         from tunesmith.training.blame import not_finite
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.loop import trainable
         from tunesmith.training.losses import answer_loss, mean_loss
         from tunesmith.training.packing import choose_packing, packed_as_alone
+        from tunesmith.training.parallel import world
         from tunesmith.training.probe import micro_batch_tokens
         from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder, refuse_longer
+        from tunesmith.training.workers import Training, called
 
         base = lm_folder(job, ctx)
         lm = LanguageModel.load(base, ctx.limits)
@@ -134,7 +137,6 @@ class Lm:
         def batched(of: Encoded, rows: Sequence[int]) -> list[TokenBatch]:
             return micro_batches(of, rows, max_tokens=at_once, packing=packed.packing)
 
-        batches = TokenBatches(encoded, int(settings["batch"]), ctx.seed, at_once, packed.packing)
         every = batched(encoded, range(len(encoded)))
         ctx.check(checks.unsupervised_rows(every, len(encoded)))
         ctx.check(checks.lost_answer_tokens(encoded, allowed=bool(given.get("allow_truncation", False))))
@@ -155,18 +157,26 @@ class Lm:
 
         dev_batches = batched(held_out, range(len(held_out)))
         draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
-        result = run_loop(
-            lm.model,
-            batches,
-            answer_loss,
-            recipe=recipe,
-            folder=ctx.workdir / "loop",
-            emit=ctx.emit,
-            score=(lambda: -mean_loss(lm.model, dev_batches)) if dev_batches and not job.frozen else None,
-            promising=_promising(lm, dev, job, ctx, draft),
-            seed=ctx.seed,
-            multiples=how.rates(lm.model, settings),
-        )
+        assert job.lm is not None
+        training = Training(
+            self.name, job.lm, ctx.limits, ctx.seed, how.name, settings, recipe, int(settings["batch"]), at_once,
+            packed.packing,
+        )  # fmt: skip
+        group = world()
+        with called(group, training, encoded):
+            result = run_loop(
+                lm.model,
+                training.batches(encoded, group),
+                answer_loss,
+                recipe=recipe,
+                folder=ctx.workdir / "loop",
+                emit=ctx.emit,
+                score=(lambda: -mean_loss(lm.model, dev_batches)) if dev_batches and not job.frozen else None,
+                promising=_promising(lm, dev, job, ctx, draft),
+                seed=ctx.seed,
+                multiples=how.rates(lm.model, settings),
+                group=group,
+            )
         ctx.check(checks.adapter_moved(start, trainable(lm.model)))
         ends = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
         ctx.check(checks.end_learned(ends, ends_before, steps=result.best_step))
@@ -197,6 +207,11 @@ class Lm:
         del again, serving, exact, folded
         release_memory()
         return fitted
+
+    def join(self, about: dict[str, Any], group: Group) -> None:
+        from tunesmith.training.workers import join_training
+
+        join_training(about, group)
 
     def load(self, folder: Path, job: Job, ctx: Context) -> LmFitted:
         about = read_json(folder / "system.json")
