@@ -9,7 +9,7 @@ import pytest
 from lm_case import LABELS, context_of, echoes, job_of, tickets
 
 from tunesmith.core.dataset import rows_of
-from tunesmith.models.decode import label_log_probs
+from tunesmith.models.labels import label_log_probs
 from tunesmith.training import prompting
 from tunesmith.training.prompted import Prompted, softmax
 from tunesmith.training.prompting import PromptedFitted

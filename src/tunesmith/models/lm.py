@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,10 +164,25 @@ class LanguageModel:
         prefix: Sequence[int] = (),
         exact: bool = True,
     ) -> NDArray[np.float64]:
-        """(n, k) log P(label | prompt); see decode.label_log_probs."""
-        from tunesmith.models import decode
+        """(n, k) log P(label | prompt); see labels.label_log_probs."""
+        from tunesmith.models import labels as scoring
 
-        return decode.label_log_probs(self, prompts, labels, prefix=prefix, exact=exact)
+        return scoring.label_log_probs(self, prompts, labels, prefix=prefix, exact=exact)
+
+    def choose_labels(
+        self, prompts: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], *, prefix: Sequence[int] = ()
+    ) -> list[int]:
+        """The label that greedy writing bound to the labels ends at; see labels.choose."""
+        from tunesmith.models import labels as scoring
+
+        return scoring.choose(self, prompts, labels, prefix=prefix)
+
+    @cached_property
+    def packs(self) -> bool:
+        """Whether prompts can be read as packed rows; found out on a few tokens when first asked."""
+        from tunesmith.models import reading
+
+        return reading.packs(self)
 
 
 @contextmanager
@@ -184,17 +200,36 @@ def computing(model: torch.nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def head_at(model: torch.nn.Module, keep: tuple[torch.Tensor, torch.Tensor]) -> Iterator[None]:
+def head_at(
+    model: torch.nn.Module, keep: tuple[torch.Tensor, torch.Tensor], *, words: torch.Tensor | None = None
+) -> Iterator[None]:
     """Inside the block the model's output head sees only positions (rows, columns): logits are (1, n, vocabulary).
 
     The head is a quarter of a small model's arithmetic, and most positions are asked nothing. A hook leaves
     what the family does after the head (soft-capping, scaling) to the family.
+    words: give (1, n, words), the logits of these words alone. Only for families that treat each logit by itself.
     """
-    handle = _output_head(model).register_forward_pre_hook(lambda _, args: (args[0][keep][None], *args[1:]))
-    try:
+    head = _output_head(model)
+    with ExitStack() as stack:
+        if words is None or type(head) is not torch.nn.Linear:
+            stack.callback(head.register_forward_pre_hook(lambda _, args: (args[0][keep][None], *args[1:])).remove)
+            if words is not None:
+                stack.callback(head.register_forward_hook(lambda _m, _a, out: out[..., words]).remove)
+        else:
+            weight, bias = head.weight[words], None if head.bias is None else head.bias[words]
+            # The head itself gets no position at all; what the hook gives in its place goes on to the family.
+            kept: list[torch.Tensor] = []
+
+            def before(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+                kept.append(args[0][keep][None])
+                return (kept[0][:, :0], *args[1:])
+
+            def after(_m: torch.nn.Module, _a: object, _out: torch.Tensor) -> torch.Tensor:
+                return torch.nn.functional.linear(kept[0], weight, bias)
+
+            stack.callback(head.register_forward_pre_hook(before).remove)
+            stack.callback(head.register_forward_hook(after).remove)
         yield
-    finally:
-        handle.remove()
 
 
 @contextmanager
