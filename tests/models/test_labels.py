@@ -127,13 +127,15 @@ def test_every_family_scores_labels_as_one_by_one(name: str, way: bool, lm: Lang
 
 def test_small_batches_choose_and_score_the_same(lm: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the prefix, kept from one batch to the next, or a forgotten answer leaves behind would show here."""
-    from tunesmith.models import reading
+    from tunesmith.models import branch_attention, reading
 
     prompts, prefix = prompts_of(lm, 9)
     labels = many(lm)
     chosen, scores = lm.choose_labels(prompts, labels), lm.label_log_probs(prompts, labels)
     monkeypatch.setattr(reading, "_AT_ONCE", 60)
-    monkeypatch.setattr(reading, "_TILE", 8)
+    monkeypatch.setattr(reading, "_SHORT", 8)
+    monkeypatch.setattr(reading, "_ROWS", 4)
+    monkeypatch.setattr(branch_attention, "_SCORES", 4)
     monkeypatch.setattr(labels_module, "_LOGITS_BYTES", 4 * lm.vocabulary * 40)
     assert lm.choose_labels(prompts, labels, prefix=prefix) == chosen
     np.testing.assert_allclose(lm.label_log_probs(prompts, labels, prefix=prefix), scores, atol=2e-4)

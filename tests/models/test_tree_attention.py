@@ -168,12 +168,12 @@ def test_a_family_that_asks_for_more_is_refused_and_not_computed_wrongly():
 
 
 def test_the_derivative_agrees_with_finite_differences():
-    from tunesmith.models.tree_attention import _Form, _TreeAttention
+    from tunesmith.models.tree_attention import Form, _TreeAttention
 
     torch.manual_seed(0)
     tree = plant([[*range(20), 1, 2], [*range(20), 3], [*range(20), 4, 5, 6], [7, 8]])
     n = len(tree)
     q = torch.randn(2, 2, n, 3, dtype=torch.float64, requires_grad=True)
     k, v = (torch.randn(2, n, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    blocks, form = blocks_of(tree), _Form(0.6, 1.5, 9)
+    blocks, form = blocks_of(tree), Form(0.6, 1.5, 9)
     assert torch.autograd.gradcheck(lambda *x: _TreeAttention.apply(*x, blocks, form), (q, k, v), fast_mode=True)

@@ -16,8 +16,7 @@ import torch
 
 from tunesmith.core.errors import ModelError
 from tunesmith.models.padded import PaddedReader, Twig
-from tunesmith.models.reading import PackedReader
-from tunesmith.models.tree_attention import attending
+from tunesmith.models.reading import PackedReader, packing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -191,7 +190,7 @@ def _reading(
     if not lm.packs:
         yield PaddedReader(lm, prompts, prefix)
         return
-    with attending(lm.model):
+    with packing(lm):
         yield PackedReader(lm, prompts, prefix)
 
 

@@ -10,16 +10,18 @@ those that look at one branch are then a contiguous range, and one product of ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from tunesmith.core.errors import ModelError
+from tunesmith.models.branch_attention import Far, Layout, Near, branch_attention
 from tunesmith.models.lm import computing, head_at
 from tunesmith.models.padded import Twig, new_cache, shared_prefix
 from tunesmith.models.tree import plant
-from tunesmith.models.tree_attention import Blocks, _Range, _Side, attending
+from tunesmith.models.tree_attention import attending
 
 if TYPE_CHECKING:
     from tunesmith.models.lm import LanguageModel
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 # Tokens in one forward pass, the prefix not counted. Steps that read few tokens cost as much as reading all weights;
 # the more prompts share them, the less that is.
 _AT_ONCE = 2048
-# Rows of a score matrix at once for long branches, and how long a branch of one reader may be to be copied.
-_TILE = 256
+# Branches longer than this are not put side by side with others, nor copied for the one branch that looks at them.
+_SHORT = 256
+# Rows at once of a long branch that looks at itself: half of what is computed would lie above the diagonal.
+_ROWS = 64
 # Relative L2 difference of logits between a packed row and rows alone: rounding, in another order.
 _SAME = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 
@@ -43,49 +47,6 @@ class _Branch:
     path: tuple[int, ...]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Near(_Side):
-    """Short branches side by side, each looking at what only it looks at: itself and its private beginning.
-
-    index, live: (b, l) of the new tokens. near: (b, k) packed indices. seen: (b, l, k), padding of neither.
-    held: tokens before the new ones.
-    """
-
-    near: torch.Tensor
-    seen: torch.Tensor
-    held: int
-
-    def keys(self, k: torch.Tensor) -> torch.Tensor:
-        return k[:, self.near]
-
-    def hide(self, scores: torch.Tensor, blocks: Blocks, window: int | None, value: float) -> None:
-        seen = self.seen
-        if window is not None and blocks.longest > window:
-            mine, its = blocks.at[self.index + self.held], blocks.at[self.near]
-            seen = seen & (mine[:, :, None] - its[:, None, :] < window)
-        b, rows, keys = seen.shape
-        scores.view(scores.shape[0], b, -1, rows, keys).masked_fill_(~seen[:, None], value)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Far(_Range):
-    """New tokens top … bottom-1 that look at tokens first … last-1 of the packed row. held: tokens before the new."""
-
-    held: int
-
-    def hide(self, scores: torch.Tensor, blocks: Blocks, window: int | None, value: float) -> None:
-        window = window if window is not None and blocks.longest > window else None
-        if not self.own and window is None:
-            return
-        mine = blocks.at[self.held + self.top : self.held + self.bottom, None]
-        its = blocks.at[self.first : self.last]
-        hidden = its > mine if self.own else torch.zeros_like(mine > its)
-        if window is not None:
-            hidden |= mine - its >= window
-        view = scores.view(scores.shape[0], -1, self.bottom - self.top, self.last - self.first)
-        view.masked_fill_(hidden, value)
-
-
 @dataclass(frozen=True)
 class _New:
     """A branch about to be read. parents: index within it of the token that each follows; -1: what is above it."""
@@ -98,7 +59,7 @@ class _New:
 class PackedReader:
     """Reads batches of prompts; see the module. prefix: ids that prompts are known to begin with, if any.
 
-    Whether a model can be read so is for `packs` to say. Use inside `attending(model)`.
+    Whether a model can be read so is for `packs` to say. Use inside `packing(lm)`.
     """
 
     def __init__(self, lm: LanguageModel, prompts: Sequence[Sequence[int]], prefix: Sequence[int] = ()) -> None:
@@ -192,7 +153,8 @@ class PackedReader:
             self._at += [at + depth - 1 for depth in depths]
             self._branches.append(_Branch(start, len(self._at), at, branch.above))
         at_all = torch.tensor(self._at, device=device)
-        blocks = Blocks(at_all, tuple(_blocks(self._branches, new, held, device)), int(at_all.max()) + 1)
+        near, far = _blocks(self._branches, new, held, device)
+        layout = Layout(at_all, held, max(self._at) + 1, near, far)
         spots = torch.tensor(keep, device=device)
         model = self.lm.model
         with torch.inference_mode(), computing(model), head_at(model, (torch.zeros_like(spots), spots), words=words):
@@ -200,10 +162,17 @@ class PackedReader:
                 input_ids=torch.tensor([[token for branch in new for token in branch.tokens]], device=device),
                 position_ids=at_all[None, held:],
                 past_key_values=self._cache,
-                blocks=blocks,
+                blocks=layout,
                 use_cache=True,
             ).logits
         return out[0].float()  # type: ignore[no-any-return]
+
+
+@contextmanager
+def packing(lm: LanguageModel) -> Iterator[None]:
+    """Inside the block a PackedReader may read. Raises ModelError if the family's attention cannot be chosen."""
+    with attending(lm.model, by=branch_attention):
+        yield
 
 
 def packs(lm: LanguageModel) -> bool:
@@ -216,7 +185,7 @@ def packs(lm: LanguageModel) -> bool:
     alone = torch.cat([_alone(lm, [*row, *more]) for row in rows])
     seen = _alone(lm, [*rows[1], *more, ids[5], ids[7]])
     try:
-        with attending(lm.model):
+        with packing(lm):
             reader = PackedReader(lm, [*rows, [*ids[:8], ids[22]]])
             reader.read([0, 1, 2])
             looked = reader.look({1: twig})
@@ -270,8 +239,8 @@ def _bushes(twig: Twig) -> list[list[int]]:
 
 def _blocks(
     branches: Sequence[_Branch], new: Sequence[_New], held: int, device: torch.device
-) -> Iterator[_Near | _Far]:
-    """Who looks at whom, those blocks first that set rows. branches: all, the new ones last."""
+) -> tuple[tuple[Near, ...], tuple[Far, ...]]:
+    """Who looks at whom. branches: all of them, the new ones last. Of `far`, those that are their own come first."""
     first = len(branches) - len(new)
     looking: dict[int, list[int]] = {}  # branch -> new branches that hang on it
     for number in range(first, len(branches)):
@@ -280,29 +249,22 @@ def _blocks(
     private: dict[int, list[int]] = {}
     far = []
     for above, some in looking.items():
-        branch = branches[above]
-        if len(some) == 1 and branch.end - branch.start <= _TILE:
+        it, alone = branches[above], branches[some[0]]
+        if len(some) == 1 and max(it.end - it.start, alone.end - alone.start) <= _SHORT:
             private.setdefault(some[0], []).append(above)
-            continue
-        top, bottom = branches[some[0]].start - held, branches[some[-1]].end - held
-        far.append(_Far(top, bottom, branch.start, branch.end, own=False, held=held))
-    near = []
+        else:
+            far.append(Far(alone.start - held, branches[some[-1]].end - held, it.start, it.end, own=False))
+    own, near = [], []
     for number, what in enumerate(new, start=first):
-        branch = branches[number]
-        if branch.end - branch.start > _TILE and what.parents is None:
-            for top in range(branch.start, branch.end, _TILE):
-                bottom = min(branch.end, top + _TILE)
-                yield _Far(top - held, bottom - held, branch.start, bottom, own=True, held=held)
-            far += [
-                _Far(branch.start - held, branch.end - held, branches[a].start, branches[a].end, own=False, held=held)
-                for a in private.get(number, ())
-            ]
+        start, end = branches[number].start, branches[number].end
+        if end - start > _SHORT and what.parents is None:
+            tops = range(start, end, _ROWS)
+            own += [Far(t - held, min(end, t + _ROWS) - held, start, min(end, t + _ROWS), own=True) for t in tops]
             continue
         keys = [k for above in private.get(number, ()) for k in range(branches[above].start, branches[above].end)]
         near.append((number, keys, what))
-    for group in _alike(branches, near):
-        yield _side_by_side(branches, group, held, device)
-    yield from far
+    groups = tuple(_side_by_side(branches, group, held, device) for group in _alike(branches, near))
+    return groups, (*own, *far)
 
 
 def _alike(
@@ -329,7 +291,7 @@ def _alike(
 
 def _side_by_side(
     branches: Sequence[_Branch], group: Sequence[tuple[int, list[int], _New]], held: int, device: torch.device
-) -> _Near:
+) -> Near:
     sizes = [(branches[number].end - branches[number].start, len(keys)) for number, keys, _ in group]
     width = max(rows for rows, _ in sizes)
     longest = max(rows + keys for rows, keys in sizes)
@@ -345,7 +307,7 @@ def _side_by_side(
         near[i, k : k + n] = torch.arange(start, start + n)
         seen[i, :n, :k] = True
         seen[i, :n, k : k + n] = _ancestors(n, what.parents)
-    return _Near(index.to(device), live.to(device), near=near.to(device), seen=seen.to(device), held=held)
+    return Near(index.to(device), live.to(device), near.to(device), seen.to(device))
 
 
 def _ancestors(n: int, parents: tuple[int, ...] | None) -> torch.Tensor:

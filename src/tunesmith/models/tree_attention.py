@@ -12,7 +12,7 @@ Dao et al. 2022, section 3 (the backward from log-sums).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -22,7 +22,6 @@ import torch
 from tunesmith.core.errors import ModelError
 from tunesmith.models.tree import Segment, Tree
 
-NAME = "tunesmith_tree"
 # Segments down to this share of the longest one's length share its block: the rest is padding.
 _ALIKE = 0.7
 # Rows of a score matrix at once for long segments: half of what is computed would lie above the diagonal.
@@ -169,7 +168,7 @@ def _own(group: Sequence[Segment], device: torch.device | str) -> list[_Side | _
 
 
 @dataclass(frozen=True)
-class _Form:
+class Form:
     """What a layer does with scores: scale, then the cap tanh(s / cap) cap, then the window in positions."""
 
     scale: float
@@ -182,7 +181,7 @@ class _TreeAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, blocks: Blocks, form: _Form
+        ctx: Any, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, blocks: Blocks, form: Form
     ) -> torch.Tensor:
         out, log_sum = torch.empty_like(q), q.new_empty(q.shape[:-1])
         for block in blocks.blocks:
@@ -227,7 +226,7 @@ class _TreeAttention(torch.autograd.Function):
 
 
 def _scores(
-    block: _Side | _Range, q: torch.Tensor, k: torch.Tensor, blocks: Blocks, form: _Form
+    block: _Side | _Range, q: torch.Tensor, k: torch.Tensor, blocks: Blocks, form: Form
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """(…, rows, keys) scores, hidden ones at a very low number, and the slope of the cap where there is one."""
     scores = block.rows(q).matmul(block.keys(k).mT).mul_(form.scale)
@@ -253,21 +252,32 @@ def tree_attention(
 
     Returns (1, n, h, d). Raises ModelError where the family asks for what is not known here.
     """
+    blocks, form = form_of(module, query, attention_mask, given)
+    _, heads, n, width = query.shape
+    groups = key.shape[1]
+    q = query[0].reshape(groups, heads // groups, n, width)
+    out = _TreeAttention.apply(q, key[0], value[0], blocks, form)  # type: ignore[no-untyped-call]
+    return out.reshape(heads, n, -1).transpose(0, 1)[None], None
+
+
+def form_of(
+    module: torch.nn.Module, query: torch.Tensor, attention_mask: torch.Tensor | None, given: dict[str, Any]
+) -> tuple[Any, Form]:
+    """The `blocks` that the model was called with, and what this layer does with scores.
+
+    given: the keywords that reached an attention function. Raises ModelError where one of them is not known here.
+    """
     unknown = sorted(name for name in set(given) - _HONOURED - _HARMLESS if given[name] is not None)
-    blocks: Blocks | None = given.get("blocks")
+    blocks = given.get("blocks")
     if unknown or blocks is None or attention_mask is not None or given.get("dropout"):
         what = ", ".join(unknown) or ("attention dropout" if given.get("dropout") else "a mask instead of blocks")
         raise ModelError(
             f"{type(module).__name__} asks its attention for {what}, which packed trees do not serve.",
             hint="train it on padded batches (train.packing: padded).",
         )
-    _, heads, n, width = query.shape
-    groups = key.shape[1]
     scale = given.get("scaling")
-    form = _Form(width**-0.5 if scale is None else float(scale), given.get("softcap"), given.get("sliding_window"))
-    q = query[0].reshape(groups, heads // groups, n, width)
-    out = _TreeAttention.apply(q, key[0], value[0], blocks, form)  # type: ignore[no-untyped-call]
-    return out.reshape(heads, n, -1).transpose(0, 1)[None], None
+    scale = query.shape[-1] ** -0.5 if scale is None else float(scale)
+    return blocks, Form(scale, given.get("softcap"), given.get("sliding_window"))
 
 
 def _no_mask(*_: Any, **__: Any) -> None:
@@ -288,17 +298,21 @@ def read_tree(model: torch.nn.Module, tree: Tree) -> torch.Tensor:
 
 
 @contextmanager
-def attending(model: torch.nn.Module) -> Iterator[None]:
-    """Inside the block the model's attention is `tree_attention`. Raises ModelError if the family cannot switch."""
+def attending(model: torch.nn.Module, *, by: Callable[..., Any] = tree_attention) -> Iterator[None]:
+    """Inside the block the model's attention is `by`, which gets the keyword `blocks` that the model is called with.
+
+    Raises ModelError if the family cannot switch.
+    """
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
-    AttentionInterface.register(NAME, tree_attention)
-    AttentionMaskInterface.register(NAME, _no_mask)
+    name = f"tunesmith_{by.__name__}"
+    AttentionInterface.register(name, by)
+    AttentionMaskInterface.register(name, _no_mask)
     base: Any = cast("Any", model).get_base_model() if hasattr(model, "get_base_model") else model
     before = base.config._attn_implementation
     try:
-        base.set_attn_implementation(NAME)
+        base.set_attn_implementation(name)
     except (ValueError, AttributeError) as error:
         raise ModelError(
             f"{type(base).__name__} does not let its attention be chosen.",
