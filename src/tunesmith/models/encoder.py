@@ -183,22 +183,37 @@ class Encoder:
         np.add.at(sums, windows.owner, parts * windows.weight[:, None])
         return _unit(sums)[rows].astype(np.float32)
 
-    def forward(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+    def forward(self, ids: Sequence[Sequence[int]], *, packed: bool = False) -> torch.Tensor:
         """(windows, width) unit vectors of some windows, with gradients where the module has them.
 
         Unequal lengths are padded; pads are masked and take no part in the pooling.
+        packed: one after the other in one row instead, without padding; for families that give the same then.
         """
         import torch
 
         longest = max(len(row) for row in ids)
         if longest == 0:
             return torch.zeros(len(ids), self.width, device=self.device)
+        if packed:
+            return torch.nn.functional.normalize(self._pooled_of_packed(ids), dim=-1)
         pad = self.tokenizer.pad_token_id or 0
         tokens = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in ids], device=self.device)
         lengths = torch.tensor([len(row) for row in ids], device=self.device)
         mask = (torch.arange(longest, device=self.device)[None, :] < lengths[:, None]).long()  # (windows, time)
         hidden = self.module(input_ids=tokens, attention_mask=mask).last_hidden_state  # (windows, time, width)
         return torch.nn.functional.normalize(self.pool(hidden, mask), dim=-1)
+
+    def _pooled_of_packed(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        import torch
+
+        from tunesmith.models.tree_attention import read_texts
+
+        hidden = read_texts(self.module, ids, first=_first_position(self.module.config))
+        lengths = [len(row) for row in ids]
+        padded = torch.nn.utils.rnn.pad_sequence(torch.split(hidden, lengths), batch_first=True)
+        ends = torch.tensor(lengths, device=hidden.device)
+        mask = (torch.arange(padded.shape[1], device=hidden.device) < ends[:, None]).long()
+        return self.pool(padded, mask)
 
     def pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """(windows, time, width) and (windows, time) of 0 and 1 -> (windows, width), not normalised."""
@@ -261,12 +276,15 @@ def _marks(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
 
 
 def _positions(config: Any) -> int | None:
-    """Tokens the model has positions for; RoBERTa and its kin keep the first few of the table for padding."""
+    """Tokens the model has positions for."""
     size = getattr(config, "max_position_embeddings", None)
-    if size is None:
-        return None
+    return None if size is None else int(size) - _first_position(config)
+
+
+def _first_position(config: Any) -> int:
+    """The position of a text's first token: RoBERTa and its kin keep the first few of the table for padding."""
     shifted = getattr(config, "model_type", "") in {"roberta", "xlm-roberta", "camembert", "mpnet", "xlm-roberta-xl"}
-    return int(size) - (int(config.pad_token_id) + 1 if shifted else 0)
+    return int(config.pad_token_id) + 1 if shifted else 0
 
 
 def _pooling(folder: Path) -> Pooling:

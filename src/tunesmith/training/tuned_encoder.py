@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _POOL = 16
 # Tokens, pads included, that go through the encoder together in training; bounds the memory for long texts.
 _TOKENS_AT_ONCE = 8192
+# Texts are packed where less than so much of a padded batch would be text: what padding costs then is more than what
+# gathering texts inside attention does (measured, docs/log.md).
+_WORTH_PACKING = 0.8
 # Largest difference of a unit vector's coordinate. Merging rounds each weight once.
 SAME_VECTORS = 1e-6
 MERGED_VECTORS = 1e-4
@@ -43,13 +46,21 @@ class Tuned(torch.nn.Module):
 
     The head's weights are kept divided by `gain`, so that with Adam they move `gain` times as fast as the
     adapter under one learning rate: a head on unit vectors needs steps of about 0.01, an adapter of 0.001.
+    packed: batches of unlike lengths are read in one row without padding (`text_packing` says whether they may be).
     """
 
     def __init__(
-        self, encoder: Encoder, weight: NDArray[np.float32], bias: NDArray[np.float32], *, gain: float
+        self,
+        encoder: Encoder,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        *,
+        gain: float,
+        packed: bool = False,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.packed = packed
         self.adapted = encoder.module
         self.gain = gain
         self.weight = torch.nn.Parameter(torch.tensor(weight / gain, device=encoder.device))
@@ -57,7 +68,8 @@ class Tuned(torch.nn.Module):
 
     def vectors(self, batch: Batch) -> torch.Tensor:
         """(texts, width) unit vectors of the texts of a batch; windows of one text are averaged."""
-        parts = self.encoder.forward(batch.ids)  # (windows, width)
+        packed = self.packed and batch.live <= _WORTH_PACKING
+        parts = self.encoder.forward(batch.ids, packed=packed)  # (windows, width)
         if len(batch.ids) == batch.n:
             return parts
         weight = torch.tensor(batch.weight, dtype=parts.dtype, device=parts.device)
@@ -89,6 +101,11 @@ class Batch:
         """Texts in the batch."""
         return len(self.rows)
 
+    @property
+    def live(self) -> float:
+        """Share of the batch, padded, that is text and not padding."""
+        return sum(map(len, self.ids)) / max(1, len(self.ids) * max(map(len, self.ids)))
+
 
 class TextBatches:
     """Texts tokenised once; `batches(step)` gives the step's texts, every one once per epoch.
@@ -105,6 +122,11 @@ class TextBatches:
         self._tokens = np.array([sum(len(windows.ids[w]) for w in own) for own in self._windows])
         self.size, self.seed = max(1, min(size, len(texts))), seed
         self._epoch = lru_cache(maxsize=2)(self._cut)
+
+    @property
+    def ids(self) -> list[list[int]]:
+        """Every window of every text."""
+        return self._ids
 
     def __call__(self, step: int) -> list[Batch]:
         """The micro-batches of an optimizer step: one, unless its texts are long."""

@@ -24,6 +24,7 @@ from tunesmith.training.heads import KernelHead
 from tunesmith.training.linear import LinearHead, fit_logistic
 from tunesmith.training.loop import LoopResult, Loss, Recipe
 from tunesmith.training.loop import train as run_loop
+from tunesmith.training.text_packing import choose_text_packing
 from tunesmith.training.together import BESIDE, Together, fit_together
 from tunesmith.training.tuned_encoder import Batch, TextBatches, Tuned
 
@@ -93,8 +94,11 @@ def tune(
     encoder = tuned_encoder.adapted_encoder(spec, settings, ctx, seed=ctx.seed)
     some = list(train.texts[:_CHECKED_TEXTS])
     ctx.check(tuned_encoder.check_untrained(encoder, embed(some, spec, ctx, keep=False), some, system=system))
-    model = Tuned(encoder, start.weight, start.bias, gain=_HEAD_GAIN)
-    aim = objective(model, TextBatches(encoder, train.texts, size=int(settings["batch"]), seed=ctx.seed))
+    texts = TextBatches(encoder, train.texts, size=int(settings["batch"]), seed=ctx.seed)
+    packing = choose_text_packing(encoder, texts.ids, asked=str(job.options.get("packing", "auto")))
+    ctx.emit("decision", what=f"train.packing of {system}", choice=packing.choice, why=packing.why)
+    model = Tuned(encoder, start.weight, start.bias, gain=_HEAD_GAIN, packed=packing.packed)
+    aim = objective(model, texts)
     before = tuned_encoder.start_of(model)
     result = run_loop(
         model,
