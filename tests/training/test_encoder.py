@@ -147,3 +147,13 @@ def test_many_rows_are_read_twice_and_few_more_often():
     assert forecast_steps(4000) == 250
     assert forecast_steps(320) == 80
     assert forecast_steps(1) == 8
+
+
+@pytest.mark.parametrize(("asked", "choice"), [("auto", "packed"), ("padded", "padded")])
+def test_how_texts_are_read_is_decided_and_said(job, tmp_path, asked, choice):
+    said = []
+    ctx = Context(tmp_path, emit=lambda event, **about: said.append((event, about)))
+    system.get("encoder").fit(rows(16), rows(1).take([]), replace(job, options={"packing": asked}), ctx)
+    decided = [about for event, about in said if event == "decision" and "packing" in about["what"]]
+    assert [about["choice"] for about in decided] == [choice]
+    assert "relative difference" in decided[0]["why"] or decided[0]["why"] == "you asked for it"

@@ -57,3 +57,31 @@ def test_a_family_that_a_tree_cannot_serve_is_padded_and_says_why(lm: LanguageMo
 def test_dropout_would_be_shared_so_rows_are_padded(lm: LanguageModel, encoded):  # noqa: F811
     assert choose_packing(lm.model, encoded, dropout=0.1).packing == "padded"
     assert choose_packing(lm.model, encoded, asked="padded").packing == "padded"
+
+
+UNSERVED = {
+    "BloomConfig": ({"hidden_size": 32, "n_layer": 2, "n_head": 4}, "takes no position ids"),
+    "MambaConfig": ({"hidden_size": 32, "num_hidden_layers": 2, "state_size": 4}, "takes no position ids"),
+    "GPTJConfig": ({"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4}, "attention be chosen"),
+    "GptOssConfig": ({"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+                      "num_key_value_heads": 2, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1},
+                     "s_aux"),
+    "Lfm2Config": ({"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+                    "num_key_value_heads": 2, "layer_types": ["conv", "full_attention"], "pad_token_id": 0},
+                   "change this model's logits"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNSERVED)
+def test_families_that_neither_a_tree_nor_plain_packing_serves(name, encoded):
+    import transformers
+
+    values, why = UNSERVED[name]
+    torch.manual_seed(0)
+    config = getattr(transformers, name)(vocab_size=1000, bos_token_id=1, eos_token_id=2, **values)
+    model = transformers.AutoModelForCausalLM.from_config(config).eval()
+    for tensor in model.parameters():
+        torch.nn.init.normal_(tensor, std=0.2) if tensor.dim() > 1 else None
+    decided = choose_packing(model, encoded)
+    assert decided.packing == "padded"
+    assert why in decided.why

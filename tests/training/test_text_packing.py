@@ -193,3 +193,32 @@ def test_dropout_keeps_the_mean_and_drops_its_share():
     kept = form.kept(torch.empty(200, 200), form.draw(torch.device("cpu")))
     assert set(kept.unique().tolist()) == {0.0, 1.25}
     assert float(kept.mean()) == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_loop_killed_between_packed_steps_resumes_to_the_same_bytes(folder, tmp_path):
+    from tunesmith.training.loop import Recipe, train
+
+    class Killed(BaseException):
+        pass
+
+    def run(name, kill_at=None):
+        spec = ModelSpec("folder", str(folder), "encoder")
+        encoder = adapted_encoder(spec, {"method": "lora", "rank": 4, "layers": 1.0}, Context(tmp_path), seed=0)
+        tuned = Tuned(encoder, np.ones((2, 32), np.float32), np.zeros(2, np.float32), gain=1.0, packed=True)
+        texts = TextBatches(encoder, TEXTS, size=8, seed=0)
+
+        def batches(step):
+            if step == kill_at:
+                raise Killed
+            return texts(step)
+
+        loss = label_loss(np.arange(len(TEXTS)) % 2, np.ones(len(TEXTS), np.float32), smoothing=0.05)
+        recipe = Recipe(steps=5, rate=1e-2)
+        train(tuned, batches, loss, recipe=recipe, folder=tmp_path / name, emit=lambda *_, **__: None,
+              checkpoint_every_s=0.0)  # fmt: skip
+        return [t.detach().numpy().tobytes() for t in tuned.parameters() if t.requires_grad]
+
+    whole = run("whole")
+    with pytest.raises(Killed):
+        run("killed", kill_at=3)
+    assert run("killed") == whole

@@ -15,6 +15,7 @@ Dao et al. 2022, section 3 (the backward from log-sums).
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -378,7 +379,7 @@ def read_texts(model: torch.nn.Module, ids: Sequence[Sequence[int]], *, first: i
 def attending(model: torch.nn.Module, *, by: Callable[..., Any] = tree_attention) -> Iterator[None]:
     """Inside the block the model's attention is `by`, which gets the keyword `blocks` that the model is called with.
 
-    Raises ModelError if the family cannot switch.
+    Raises ModelError if the family cannot switch, or takes no position ids: packed rows could not restart them.
     """
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
@@ -387,18 +388,20 @@ def attending(model: torch.nn.Module, *, by: Callable[..., Any] = tree_attention
     AttentionInterface.register(name, by)
     AttentionMaskInterface.register(name, _no_mask)
     base: Any = cast("Any", model).get_base_model() if hasattr(model, "get_base_model") else model
+    if "position_ids" not in inspect.signature(base.forward).parameters:
+        raise _unserved(base, "takes no position ids")
     before = base.config._attn_implementation
-    unchosen = ModelError(
-        f"{type(base).__name__} does not let its attention be chosen.",
-        hint="train it on padded batches (train.packing: padded).",
-    )
     try:
         base.set_attn_implementation(name)
     except (ValueError, AttributeError) as error:
-        raise unchosen from error
+        raise _unserved(base, "does not let its attention be chosen") from error
     if base.config._attn_implementation != name:  # a family with an attention of its own only logs it
-        raise unchosen
+        raise _unserved(base, "does not let its attention be chosen")
     try:
         yield
     finally:
         base.set_attn_implementation(before)
+
+
+def _unserved(model: torch.nn.Module, why: str) -> ModelError:
+    return ModelError(f"{type(model).__name__} {why}.", hint="train it on padded batches (train.packing: padded).")

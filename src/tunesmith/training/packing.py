@@ -1,4 +1,15 @@
-"""Whether a model can be trained on rows that share their beginnings, found out before it is trained."""
+"""Whether a model can be trained on rows that share their beginnings, found out before it is trained.
+
+Who cannot is padded. Between the two would stand rows packed without sharing anything, under a mask by blocks, but that
+needs the same three things of a model as a tree does: positions that restart, attention that can be told who sees whom,
+and nothing else that runs along the row. Who is padded, and for want of what:
+
+    BLOOM, MPT, RWKV, Mamba                   take no position ids: a bias by distance, or a state, runs along the row
+    Jamba, LFM2, Qwen3-Next                   convolutions or states beside attention run from one row into the next
+    GPT-J, Falcon, CodeGen                    compute attention themselves; it cannot be chosen
+    GPT-OSS                                   adds sinks to its softmax, which the attention here does not know
+    dropout of attention or adapter           rows would share what is dropped of a shared beginning
+"""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def choose_text_packing(encoder: Encoder, ids: Sequence[Sequence[int]], *, asked
 
 @torch.no_grad()
 def packed_gap(encoder: Encoder, ids: Sequence[Sequence[int]]) -> float:
-    """|packed - alone| / |alone| over the vectors of some windows, the longest among them: attention windows show there."""
+    """|packed - alone| / |alone| over vectors of a few short windows and the longest, where sliding windows show."""
     order = sorted((i for i in range(len(ids)) if len(ids[i])), key=lambda i: (len(ids[i]), i))
     some = [ids[i] for i in sorted({*order[:_SHORTEST], *order[-_LONGEST:]})]
     if not some:
