@@ -388,7 +388,7 @@ def attending(model: torch.nn.Module, *, by: Callable[..., Any] = tree_attention
     AttentionInterface.register(name, by)
     AttentionMaskInterface.register(name, _no_mask)
     base: Any = cast("Any", model).get_base_model() if hasattr(model, "get_base_model") else model
-    if "position_ids" not in inspect.signature(base.forward).parameters:
+    if "position_ids" not in inspect.signature(type(base).forward).parameters:
         raise _unserved(base, "takes no position ids")
     before = base.config._attn_implementation
     try:
