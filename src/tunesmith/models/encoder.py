@@ -210,7 +210,7 @@ class Encoder:
 
         hidden = read_texts(self.module, ids, first=_first_position(self.module.config))
         lengths = [len(row) for row in ids]
-        padded = torch.nn.utils.rnn.pad_sequence(torch.split(hidden, lengths), batch_first=True)
+        padded = torch.nn.utils.rnn.pad_sequence(list(torch.split(hidden, lengths)), batch_first=True)
         ends = torch.tensor(lengths, device=hidden.device)
         mask = (torch.arange(padded.shape[1], device=hidden.device) < ends[:, None]).long()
         return self.pool(padded, mask)

@@ -65,11 +65,12 @@ class _Side:
 
     def rows(self, x: torch.Tensor) -> torch.Tensor:
         b, width = self.index.shape
-        part = x.index_select(2, self.index.view(-1)).unflatten(2, (b, width)).transpose(1, 2)  # (g, b, e, l, …)
+        part = x.index_select(2, self.index.view(-1))
+        part = part.view(*x.shape[:2], b, width, *x.shape[3:]).transpose(1, 2)  # (g, b, e, l, …)
         return part.reshape(part.shape[0], b, -1, *part.shape[4:])
 
     def keys(self, k: torch.Tensor) -> torch.Tensor:
-        return k.index_select(1, self.index.view(-1)).unflatten(1, self.index.shape)
+        return k.index_select(1, self.index.view(-1)).view(k.shape[0], *self.index.shape, -1)
 
     def put(self, x: torch.Tensor, part: torch.Tensor, *, more: bool = False) -> None:
         b, width = self.index.shape
