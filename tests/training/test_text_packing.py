@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -152,12 +154,18 @@ def test_texts_longer_than_a_tile_of_scores(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "why"), [("mpnet", "attention be chosen"), ("llama", "change this encoder's vectors")]
 )
-def test_families_that_cannot_be_packed_are_found_out_and_padded(name, why, folder):
+def test_families_that_cannot_be_packed_are_found_out_and_padded(name, why, folder, caplog):
     encoder, ids = family(name, folder), some_ids()
     before = encoder.forward(ids)
-    decided = choose_text_packing(encoder, ids)
+    logger = logging.getLogger("transformers")
+    logger.addHandler(caplog.handler)  # it does not hand on to the root logger
+    try:
+        decided = choose_text_packing(encoder, ids)
+    finally:
+        logger.removeHandler(caplog.handler)
     assert not decided.packed
     assert why in decided.why
+    assert not caplog.records, "it is said once, as a decision"
     assert torch.equal(encoder.forward(ids), before), "its own attention is back"
 
 

@@ -1,4 +1,4 @@
-"""Keeps transformers from drawing progress bars of its own while something is loaded or saved."""
+"""Keeps transformers from drawing progress bars of its own, or from warning of what is recognised here anyway."""
 
 from __future__ import annotations
 
@@ -18,3 +18,16 @@ def silent() -> Iterator[None]:
     finally:
         if shown:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """No warnings of transformers inside the block, where what it would warn of is handled."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

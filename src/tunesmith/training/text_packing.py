@@ -13,7 +13,7 @@ import torch
 
 from tunesmith.core.errors import ModelError
 from tunesmith.models.encoder import Encoder
-from tunesmith.models.quiet import silent
+from tunesmith.models.quiet import unwarned
 
 # Relative L2 difference of vectors in float32 between packed texts and texts alone: rounding, in another order.
 SAME = 1e-5
@@ -60,7 +60,7 @@ def packed_gap(encoder: Encoder, ids: Sequence[Sequence[int]]) -> float:
     was = encoder.module.training
     encoder.module.eval()
     try:
-        with silent():
+        with unwarned():  # an attention that cannot be chosen is recognised, and said in our own words
             packed = encoder.forward([*some, some[0]], packed=True)
         alone = torch.cat([encoder.forward([row]) for row in [*some, some[0]]])
     finally:
