@@ -3,6 +3,7 @@
     <root>/models/<name>-<12 hex digits>/   a transformers folder and its manifest, tunesmith.json
     <root>/files/<16 hex digits>/…          data files out of wheels
     <root>/wheels/*.whl                     wheels that a person put here for a machine without network
+    <root>/trunks/<24 hex digits>/          activations of frozen layers, which fits of the same data share
     <root>/fingerprints/                    content hashes of folders, so that a gigabyte is read once
     <root>/locks/                           one file per thing being made
 
@@ -46,9 +47,9 @@ def root() -> Path:
 
 
 def entries() -> list[CacheEntry]:
-    """Every model and data file in the cache, by name."""
+    """Every model, data file and trunk in the cache, by name."""
     found = []
-    for kind in ("models", "files", "wheels"):
+    for kind in ("models", "files", "wheels", "trunks"):
         room = root() / kind
         for path in sorted(room.iterdir()) if room.is_dir() else ():
             if path.name.startswith("."):

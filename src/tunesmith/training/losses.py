@@ -33,11 +33,16 @@ def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor
 
 
 @torch.no_grad()
-def mean_loss(model: torch.nn.Module, batches: Sequence[TokenBatch]) -> float:
-    """The answer loss per token over several batches, without gradients, the model as it is."""
+def mean_loss(
+    model: torch.nn.Module,
+    batches: Sequence[TokenBatch],
+    *,
+    loss: Callable[[torch.nn.Module, TokenBatch], tuple[torch.Tensor, float]] = answer_loss,
+) -> float:
+    """The loss per token over several batches, without gradients, the model as it is."""
     total = weight = 0.0
     for batch in batches:
-        part, part_weight = answer_loss(model, batch)
+        part, part_weight = loss(model, batch)
         total += float(part)
         weight += part_weight
     return total / max(weight, 1e-12)

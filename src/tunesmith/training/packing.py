@@ -56,14 +56,14 @@ def choose_packing(model: torch.nn.Module, encoded: Encoded, *, asked: str = "au
         if asked == "tree":
             raise
         return Decided("padded", error.message)
-    if gap <= _bound(model) or asked == "tree":
+    if gap <= bound_of(model) or asked == "tree":
         return Decided("tree", f"packed rows give the logits of rows alone (relative difference {gap:.1e})", gap)
     return Decided("padded", f"packed rows change this model's logits (relative difference {gap:.1e})", gap)
 
 
 def packed_as_alone(model: torch.nn.Module, encoded: Encoded, decided: Decided, *, system: str) -> Check:
     """The proof for the model as it will be trained; does not apply to padded rows."""
-    bound = _bound(model)
+    bound = bound_of(model)
     if decided.packing == "padded":
         return Check.not_applicable(_CHECK, f"<= {bound:g}", f"rows are padded: {decided.why}", system=system)
     gap = packed_gap(model, encoded)
@@ -95,6 +95,7 @@ def _alone(model: torch.nn.Module, row: Sequence[int]) -> torch.Tensor:
     return found
 
 
-def _bound(model: torch.nn.Module) -> float:
+def bound_of(model: torch.nn.Module) -> float:
+    """The largest difference that is rounding, for the dtype of what is frozen in the model (see SAME)."""
     frozen = [t.dtype for t in model.parameters() if not t.requires_grad]
     return SAME.get(frozen[0] if frozen else next(model.parameters()).dtype, SAME[torch.float32])

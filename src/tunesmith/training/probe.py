@@ -124,14 +124,15 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
     )
 
 
-def micro_batch_tokens(model: torch.nn.Module, limits: Limits) -> int:
+def micro_batch_tokens(model: torch.nn.Module, limits: Limits, *, layers: int | None = None) -> int:
     """Padded tokens that a micro-batch may have, so that its activations stay below a bound.
 
-    The bound is 640 MiB, or a third of limits.max_memory_bytes.
+    The bound is 640 MiB, or a third of limits.max_memory_bytes. layers: those that learn, from the top, as those below
+    keep nothing; None: all.
     """
     config = model.config.get_text_config()  # type: ignore[union-attr, operator]
     inner = int(getattr(config, "intermediate_size", 4 * config.hidden_size))
-    kept = int(config.num_hidden_layers) * (_KEPT_HIDDEN * int(config.hidden_size) + _KEPT_INNER * inner)
+    kept = (layers or int(config.num_hidden_layers)) * (_KEPT_HIDDEN * int(config.hidden_size) + _KEPT_INNER * inner)
     per_token = int(4 * kept * (_BFLOAT16_SHARE if limits.dtype == "bfloat16" else 1.0))
     # Logits, their softmax and their gradient, for the share of tokens that are answers.
     per_token += int(config.vocab_size) * 10 // 4

@@ -39,6 +39,14 @@ class TrainOptions:
         default="auto",
         metadata={"help": "'tree': rows share their beginnings; 'padded': side by side; 'auto' tries"},
     )
+    top_layers: int | Literal["auto"] = field(
+        default="auto",
+        metadata={"help": "adapt only so many layers, counted from the top; 'auto': all"},
+    )
+    trunk: Literal["auto", "never"] = field(
+        default="auto",
+        metadata={"help": "with top_layers: 'auto' keeps what the other layers give on disk for all fits; 'never'"},
+    )
     allow_truncation: bool = field(default=False, metadata={"help": "go on when answers lose tokens to the context"})
     refit: tuple[str, ...] | Literal["auto"] = field(
         default="auto",
@@ -54,6 +62,8 @@ class TrainOptions:
             "epochs": self.epochs,
             "batch": self.batch,
             "packing": self.packing,
+            "top_layers": self.top_layers,
+            "trunk": self.trunk,
             "alpha": self.alpha,
         }
         given: dict[str, Any] = {key: value for key, value in named.items() if value != "auto"}

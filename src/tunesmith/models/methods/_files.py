@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tunesmith.core.errors import ModelError
-from tunesmith.core.files import whole, write_json
+from tunesmith.core.files import read_json, whole, write_json
 from tunesmith.models.methods import METHOD_FILE
 
 ADAPTER = "adapter_model.safetensors"
@@ -24,10 +24,12 @@ def write(
     name: str,
     base: str | None,
     config: Mapping[str, Any] | None = None,
+    top_layers: int | None = None,
 ) -> None:
     """Write `tensors` (float32, sorted by name) to folder/file, the method's name, and PEFT's config if there is one.
 
-    name: the method; base: the base model's uri, never a path of this machine.
+    name: the method; base: the base model's uri, never a path of this machine. top_layers: to how many layers, counted
+    from the top, the method was restricted; None: to none.
     """
     from safetensors.torch import save_file
 
@@ -38,7 +40,14 @@ def write(
     if config is not None:
         about = {**config, "base_model_name_or_path": base}
         write_json(folder / ADAPTER_CONFIG, {key: _plain(about[key]) for key in sorted(about)})
-    write_json(folder / METHOD_FILE, {"base": base, "method": name, "version": 1})
+    restricted_to = {} if top_layers is None else {"top_layers": top_layers}
+    write_json(folder / METHOD_FILE, {"base": base, "method": name, "version": 1, **restricted_to})
+
+
+def restricted(folder: Path) -> dict[str, int]:
+    """The option that restricted the method which wrote this folder to the top layers; empty if none did."""
+    about = read_json(folder / METHOD_FILE) if (folder / METHOD_FILE).is_file() else {}
+    return {"top_layers": int(about["top_layers"])} if "top_layers" in about else {}
 
 
 def read(folder: Path, file: str) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.errors import ConfigError
 from tunesmith.models.methods import Choice, Options, Range, Space
-from tunesmith.models.methods._peft import OnPeft, task_type
+from tunesmith.models.methods._peft import OnPeft, linear_layers, task_type
 from tunesmith.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -27,11 +27,13 @@ class LowRank(OnPeft):
 
     Options: rank (16; 4-64), alpha (twice the rank; 8 if rank_stabilised), dropout (0), rank_stabilised (divide by the
     root of the rank: Kalajdzievski 2023), dora (Liu et al. 2024), pissa (Meng et al. 2024), plus_ratio (1; LoRA+'s
-    multiple of the rate for B, True: 16).
+    multiple of the rate for B, True: 16), top_layers (auto, all; k: only the last k layers).
     """
 
     def config(self, model: nn.Module, options: Options) -> LoraConfig:
         from peft import LoraConfig
+
+        from tunesmith.models.trunk import in_top, stack_of, top_of
 
         rank = _number(options, "rank", RANK, least=1)
         stable = _switch(options, "rank_stabilised")
@@ -47,15 +49,26 @@ class LowRank(OnPeft):
                 f"lora: rank must be a whole number, alpha above 0 and dropout below 1; "
                 f"got rank {rank:g}, alpha {alpha:g}, dropout {dropout:g}."
             )
+        places: dict[str, Any] = {"target_modules": "all-linear"}
+        top = top_of(options, model)
+        if top is not None:
+            stack = stack_of(model)
+            n = len(stack.layers)
+            linear = {name.rpartition(".")[2] for name in in_top(model, linear_layers(model), top=top)}
+            places = {
+                "target_modules": sorted(linear),
+                "layers_to_transform": list(range(n - top, n)),
+                "layers_pattern": stack.attribute,
+            }
         return LoraConfig(
             r=int(rank),
             lora_alpha=alpha,
             lora_dropout=dropout,
             use_rslora=stable,
             use_dora=_switch(options, "dora"),
-            target_modules="all-linear",
             bias="none",
             task_type=task_type(model),
+            **places,
         )
 
     def dress(self, model: PeftModel, options: Options | None) -> None:

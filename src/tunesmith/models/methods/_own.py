@@ -33,13 +33,32 @@ class OnBase:
         """Names of the weights to train, as a plain base has them. Raises ModelError if it has none."""
         raise TypeError(f"{type(self).__name__} does not say which weights it trains")
 
+    def chosen(self, model: nn.Module, *, top: int | None) -> list[str]:
+        """Those of `choose` that lie in the top layers or after them; top: None for all. Raises ModelError."""
+        from tunesmith.models.trunk import above
+
+        names = self.choose(model)
+        if top is None:
+            return names
+        kept = set(above(model, list(by_base_name(model)), top=top))
+        found = [name for name in names if name in kept]
+        if not found:
+            raise ModelError(
+                f"{self.name} has nothing to train in the top {top} layers of this base.",
+                hint="raise train.top_layers, or use lora.",
+            )
+        return found
+
     def prepare(self, model: nn.Module) -> nn.Module:
         return model
 
     def apply(self, model: nn.Module, options: Options, *, seed: int) -> nn.Module:
         from tunesmith.models.methods._own_parts import train_these
+        from tunesmith.models.trunk import top_of
 
-        train_these(model, self.choose(model))
+        top = top_of(options, model)
+        train_these(model, self.chosen(model, top=top))
+        model.top_layers = top  # type: ignore[assignment]
         return model
 
     def merge(self, model: nn.Module) -> nn.Module:
@@ -51,7 +70,8 @@ class OnBase:
     def save(self, model: nn.Module, folder: Path, *, base: str | None = None) -> None:
         from tunesmith.models.methods import _files
 
-        _files.write(folder, FILE, self.learned(model), name=self.name, base=base)
+        top = getattr(model, "top_layers", None)
+        _files.write(folder, FILE, self.learned(model), name=self.name, base=base, top_layers=top)
 
     def load(self, model: nn.Module, folder: Path) -> nn.Module:
         from tunesmith.models.methods import _files
@@ -61,7 +81,7 @@ class OnBase:
     def learned(self, model: nn.Module) -> dict[str, torch.Tensor]:
         """What `save` writes, by the base's names."""
         weights = by_base_name(model)
-        return {name: weights[name] for name in self.choose(model)}
+        return {name: weights[name] for name in self.chosen(model, top=getattr(model, "top_layers", None))}
 
     def filled(self, model: nn.Module, stored: Mapping[str, torch.Tensor], folder: Path) -> nn.Module:
         """The method on a fresh base with stored weights in it, frozen; raises ModelError where they do not fit."""
@@ -69,9 +89,9 @@ class OnBase:
 
         from tunesmith.models.methods import _files
 
-        adapted = self.apply(model, {}, seed=0)
+        adapted = self.apply(model, _files.restricted(folder), seed=0)
         weights = by_base_name(adapted)
-        wanted = self.choose(adapted)
+        wanted = self.chosen(adapted, top=getattr(adapted, "top_layers", None))
         _files.same_names(stored, wanted if self.whole else set(stored) & set(wanted), folder)
         with torch.no_grad():
             for name, value in stored.items():

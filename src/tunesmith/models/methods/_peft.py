@@ -105,6 +105,14 @@ def adapter_layers(model: nn.Module, kind: type) -> list[Any]:
     return [module for module in model.modules() if isinstance(module, kind)]
 
 
+def linear_layers(model: nn.Module) -> list[str]:
+    """The layers that multiply by a matrix, by name; the output head among them."""
+    from torch.nn import Linear
+    from transformers.pytorch_utils import Conv1D
+
+    return [name for name, module in model.named_modules() if isinstance(module, Linear | Conv1D)]
+
+
 def task_type(model: nn.Module) -> str | None:
     """What PEFT calls the task, for its own loaders."""
     return "CAUSAL_LM" if hasattr(model, "lm_head") else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.core.errors import ModelError
 from tunesmith.models.methods import Options, Range, Space, method
-from tunesmith.models.methods._peft import OnPeft, adapter_layers, task_type
+from tunesmith.models.methods._peft import OnPeft, adapter_layers, linear_layers, task_type
 from tunesmith.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -34,10 +34,12 @@ class IA3(OnPeft):
 
     def config(self, model: nn.Module, options: Options) -> IA3Config:
         from peft import IA3Config
-        from torch.nn import Linear
-        from transformers.pytorch_utils import Conv1D
 
-        linear = [name for name, module in model.named_modules() if isinstance(module, Linear | Conv1D)]
+        from tunesmith.models.trunk import in_top, top_of
+
+        linear, top = linear_layers(model), top_of(options, model)
+        if top is not None:
+            linear = in_top(model, linear, top=top)
         out = [name for name in linear if _ends(name, _KEYS_AND_VALUES)]
         inner = [name for name in linear if _ends(name, _OUT_OF_INNER)]
         inner += [

@@ -44,7 +44,8 @@ class LayerNorm(OnBase):
         tensors = {_to_peft(name): tensor for name, tensor in learned.items()}
         modules = sorted({name.rpartition(".")[0] for name in learned})
         config = _config(modules, task_type(model))
-        _files.write(folder, _files.ADAPTER, tensors, name=self.name, base=base, config=config)
+        top = getattr(model, "top_layers", None)
+        _files.write(folder, _files.ADAPTER, tensors, name=self.name, base=base, config=config, top_layers=top)
 
     def load(self, model: nn.Module, folder: Path) -> nn.Module:
         from tunesmith.models.methods import _files

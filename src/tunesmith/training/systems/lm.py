@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _DEV_LOSS_ROWS = 64
 _CHECKED_ROWS = 4
-_OF_METHODS = ("alpha", "dropout", "rank_stabilised", "dora", "pissa", "plus_ratio")
+_OF_METHODS = ("alpha", "dropout", "rank_stabilised", "dora", "pissa", "plus_ratio", "top_layers")
 _BATCH = 8
 # Steps between two dev losses cost at least this many times what the dev loss costs.
 _TRAIN_PER_EVALUATION = 10
@@ -88,7 +88,7 @@ class LmFitted:
 class Lm:
     """LoRA (or another method) on the language model, the loss on the answers' tokens only.
 
-    Options: method, rank, rate, epochs, batch, allow_truncation. Trains at most plan.steps, keeps the step with the
+    Options: method, rank, rate, epochs, batch, top_layers, trunk, allow_truncation. Trains at most plan.steps, keeps the step with the
     lowest dev loss; with job.frozen, trains exactly plan.steps of the schedule that the first fit had.
     """
 
@@ -99,6 +99,7 @@ class Lm:
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> LmFitted:
         from tunesmith.models.lm import LanguageModel
+        from tunesmith.models.trunk import top_of
         from tunesmith.training import lm_checks as checks
         from tunesmith.training.batches import encode, micro_batches
         from tunesmith.training.blame import not_finite
@@ -109,6 +110,7 @@ class Lm:
         from tunesmith.training.parallel import world
         from tunesmith.training.probe import micro_batch_tokens
         from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder, refuse_longer
+        from tunesmith.training.trunk import cached_as_whole, choose_trunk
         from tunesmith.training.workers import Training, called
 
         base = lm_folder(job, ctx)
@@ -128,7 +130,8 @@ class Lm:
 
         settings = _settings(job, n_rows=len(train), parameters=_parameters(lm))
         recipe = _recipe(job, settings, n_rows=len(train), n_dev=len(held_out))
-        at_once = micro_batch_tokens(lm.model, ctx.limits)
+        top = top_of(settings, lm.model)
+        at_once = micro_batch_tokens(lm.model, ctx.limits, layers=top)
         asked = str(given.get("packing", "auto"))
         packed = choose_packing(lm.model, encoded, asked=asked, dropout=float(given.get("dropout", 0.0)))
         settings["packing"] = packed.packing
@@ -155,6 +158,11 @@ class Lm:
         ctx.check(packed_as_alone(lm.model, encoded, packed, system=self.name))
         start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
 
+        trunk = choose_trunk(lm, [encoded, held_out], top=top, packing=packed.packing, emit=ctx.emit,
+                             asked=str(given.get("trunk", "auto")))  # fmt: skip
+        if top is not None:
+            ctx.emit("decision", what="train.trunk", choice="cached" if trunk.trunk else "none", why=trunk.why)
+        loss = answer_loss if trunk.trunk is None else trunk.trunk.through(answer_loss)
         dev_batches = batched(held_out, range(len(held_out)))
         draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
         assert job.lm is not None
@@ -167,17 +175,19 @@ class Lm:
             result = run_loop(
                 lm.model,
                 training.batches(encoded, group),
-                answer_loss,
+                loss,
                 recipe=recipe,
                 folder=ctx.workdir / "loop",
                 emit=ctx.emit,
-                score=(lambda: -mean_loss(lm.model, dev_batches)) if dev_batches and not job.frozen else None,
+                score=(lambda: -mean_loss(lm.model, dev_batches, loss=loss)) if dev_batches and not job.frozen else None,
                 promising=_promising(lm, dev, job, ctx, draft),
                 seed=ctx.seed,
                 multiples=how.rates(lm.model, settings),
                 group=group,
             )
         ctx.check(checks.adapter_moved(start, trainable(lm.model)))
+        if top is not None:
+            ctx.check(cached_as_whole(lm.model, encoded, trunk, packing=packed.packing, system=self.name))
         ends = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
         ctx.check(checks.end_learned(ends, ends_before, steps=result.best_step))
         about = _about(job, asker.prompt, lm, lengths, settings, recipe, result)
