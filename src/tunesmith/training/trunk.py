@@ -203,10 +203,14 @@ def stored(
     key = sha256_bytes(canonical(about))[:24]
     path = cache.root() / "trunks" / key
     about |= {"shape": [layout.n, int(_text_width(lm.model))]}
-    made = False
+    made, faults = False, set[str]()
 
     def find() -> dict[str, Any] | None:
-        return _sound(path, about, emit)
+        known, fault = _sound(path, about)
+        if fault is not None and fault not in faults:  # asked twice: before and under the lock
+            faults.add(fault)
+            emit("trunk.damaged", path=path.name, reason=fault)
+        return known
 
     def make() -> dict[str, Any]:
         nonlocal made
@@ -255,10 +259,10 @@ def _text_width(model: torch.nn.Module) -> int:
     return int(plain(model).config.get_text_config().hidden_size)  # type: ignore[union-attr, operator]
 
 
-def _sound(path: Path, about: Mapping[str, Any], emit: Emit) -> dict[str, Any] | None:
-    """What about.json says, if it is of this key and the states are what was written; None where there is nothing."""
+def _sound(path: Path, about: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str | None]:
+    """(what about.json says, None) if the states are what was written; (None, fault); (None, None) if there are none."""
     if not path.is_dir():
-        return None
+        return None, None
     try:
         known = read_json(path / _ABOUT)
         fault = None if {k: known.get(k) for k in about} == about else "it is described as something else"
@@ -266,10 +270,7 @@ def _sound(path: Path, about: Mapping[str, Any], emit: Emit) -> dict[str, Any] |
             fault = f"{_STATES} is not what was written"
     except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
         fault = f"it cannot be read ({error})"
-    if fault is not None:
-        emit("trunk.damaged", path=path.name, reason=fault)
-        return None
-    return dict(known)
+    return (dict(known), None) if fault is None else (None, fault)
 
 
 def _write(
