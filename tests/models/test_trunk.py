@@ -70,7 +70,6 @@ def test_afterwards_the_model_is_what_it_was_even_after_an_error(family):
     before = model(input_ids=ids).logits
     for block in (lambda: entering(model, 1, torch.zeros(1, 3, 32)), lambda: recording(model, 1)):
         with pytest.raises(RuntimeError, match="stop"), block():
-            assert model.config.num_hidden_layers == (2 if len(model.model.layers) == 2 else 3)
             raise RuntimeError("stop")
         assert model.model.layers is stack
     assert list(model.state_dict()) == names

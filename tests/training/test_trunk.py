@@ -20,11 +20,12 @@ from tunesmith.core.files import read_json, sha256_path, write_json
 from tunesmith.models import cache
 from tunesmith.models.lm import LanguageModel
 from tunesmith.models.methods import method
-from tunesmith.training import loop, trunk
-from tunesmith.training.batches import Encoded, batch_of, micro_batches
+from tunesmith.training import cut, loop, trunk
+from tunesmith.training.batches import Encoded, batch_of
+from tunesmith.training.cut import cached_as_whole, choose_trunk
 from tunesmith.training.losses import answer_loss
 from tunesmith.training.systems import system
-from tunesmith.training.trunk import cached_as_whole, choose_trunk, held, stored, trunk_gap
+from tunesmith.training.trunk import held, stored
 
 
 @pytest.fixture(autouse=True)
@@ -268,7 +269,7 @@ def test_a_method_that_trains_what_lies_below_gets_no_trunk(lm):
 
 
 def test_a_family_that_cannot_be_cut_is_found_out_before_training(lm, monkeypatch):
-    """One whose upper layers look at more than what the layer below hands them, and one whose layers answer in pairs."""
+    """One whose upper layers look at more than what the layer below hands them; one whose layers answer in pairs."""
     encoded = encoded_of(some_rows(lm))
     first, layer = lm.model.model.layers[0], type(lm.model.model.layers[0])
     own, aside = layer.forward, []
@@ -286,7 +287,7 @@ def test_a_family_that_cannot_be_cut_is_found_out_before_training(lm, monkeypatc
     assert decided.trunk is None
     assert "other logits" in decided.why
     with monkeypatch.context() as patch:
-        patch.setattr(trunk, "entering", _raising)
+        patch.setattr(cut, "entering", _raising)
         decided = choose_trunk(lm, [encoded], top=1, packing="tree", emit=quiet)
     assert decided.trunk is None
     assert "two parts" in decided.why
@@ -361,9 +362,10 @@ def test_every_method_goes_through_the_rung_on_a_trunk(tmp_path, options):
     fitted.save(tmp_path / "saved")
     again = system.get("lm").load(tmp_path / "saved", job, context_of(tmp_path / "w2"))
     texts = list(tickets(6, start=200).texts)
-    assert fitted.predict(texts, context_of(tmp_path / "w3")).values == again.predict(
-        texts, context_of(tmp_path / "w3")
-    ).values
+    assert (
+        fitted.predict(texts, context_of(tmp_path / "w3")).values
+        == again.predict(texts, context_of(tmp_path / "w3")).values
+    )
 
 
 def test_a_killed_fit_on_a_trunk_resumes_to_the_same_bytes_even_if_the_trunk_is_gone(tmp_path, root, monkeypatch):

@@ -1,7 +1,7 @@
 """A language model cut in two: the trunk, its lower layers, which stays as it is, and the top layers, which learn.
 
-    with recording(model, 10) as seen: model(…)      # only the trunk runs; seen.states is what enters the top ten layers
-    with entering(model, 10, states): model(…)       # only the top ten layers run, on those states, then norm and head
+    with recording(model, 10) as seen: model(…)   # only the trunk runs; seen.states is what enters the top ten layers
+    with entering(model, 10, states): model(…)    # only the top ten layers run, on those states, then norm and head
 
 Inside such a block the model's list of layers is a shorter one of the same layer objects, and its config says so, as
 what a family does by a layer's number (the kind of its mask) is read from there. Nothing is copied; afterwards the

@@ -48,7 +48,9 @@ class Head(OnBase):
         )
         tensors = {_BEFORE + name: tensor for name, tensor in self.learned(model).items()}
         top = getattr(model, "top_layers", None)
-        _files.write(folder, _files.ADAPTER, tensors, name=self.name, base=base, config=config.to_dict(), top_layers=top)
+        _files.write(
+            folder, _files.ADAPTER, tensors, name=self.name, base=base, config=config.to_dict(), top_layers=top
+        )
 
     def load(self, model: nn.Module, folder: Path) -> nn.Module:
         from tunesmith.models.methods import _files

@@ -88,8 +88,8 @@ class LmFitted:
 class Lm:
     """LoRA (or another method) on the language model, the loss on the answers' tokens only.
 
-    Options: method, rank, rate, epochs, batch, top_layers, trunk, allow_truncation. Trains at most plan.steps, keeps the step with the
-    lowest dev loss; with job.frozen, trains exactly plan.steps of the schedule that the first fit had.
+    Options: method, rank, rate, epochs, batch, top_layers, trunk, allow_truncation. Trains at most plan.steps, keeps
+    the step with the lowest dev loss; with job.frozen, trains exactly plan.steps of the schedule that the first had.
     """
 
     name: str = "lm"
@@ -103,6 +103,7 @@ class Lm:
         from tunesmith.training import lm_checks as checks
         from tunesmith.training.batches import encode, micro_batches
         from tunesmith.training.blame import not_finite
+        from tunesmith.training.cut import cached_as_whole, choose_trunk
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.loop import trainable
         from tunesmith.training.losses import answer_loss, mean_loss
@@ -110,7 +111,6 @@ class Lm:
         from tunesmith.training.parallel import world
         from tunesmith.training.probe import micro_batch_tokens
         from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder, refuse_longer
-        from tunesmith.training.trunk import cached_as_whole, choose_trunk
         from tunesmith.training.workers import Training, called
 
         base = lm_folder(job, ctx)
