@@ -84,19 +84,17 @@ def cached_as_whole(
 
 @torch.no_grad()
 def trunk_gap(model: torch.nn.Module, trunk: Trunk, rows: Sequence[Row], *, packing: Packing) -> float:
-    """|cut - whole| / |whole| over the logits of rows, each alone, in the dtype that the model computes in."""
-    squares = [0.0, 0.0]
-    training = model.training
+    """|cut - whole| / |whole| over the logits of rows, in one batch, in the dtype that the model computes in.
+
+    Leaves the model in eval mode.
+    """
     model.eval()
-    for row in rows:
-        batch = batch_of(Encoded((row,), (1,), (1,), (1.0,)), [0], packing=packing)
-        whole_model = _logits(model, batch).double()
-        with entering(model, trunk.top, trunk.of(batch).to(next(model.parameters()).device)):
-            cut = _logits(model, batch).double()
-        squares[0] += float((cut - whole_model).square().sum())
-        squares[1] += float(whole_model.square().sum())
-    model.train(training)
-    return float((squares[0] / max(squares[1], 1e-30)) ** 0.5)
+    ones = (1,) * len(rows)
+    batch = batch_of(Encoded(tuple(rows), ones, ones, (1.0,) * len(rows)), range(len(rows)), packing=packing)
+    whole_model = _logits(model, batch).double()
+    with entering(model, trunk.top, trunk.of(batch).to(whole_model.device)):
+        cut = _logits(model, batch).double()
+    return float((cut - whole_model).norm() / whole_model.norm().clamp(min=1e-30))
 
 
 def _logits(model: torch.nn.Module, batch: TokenBatch) -> torch.Tensor:

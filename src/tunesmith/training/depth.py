@@ -78,7 +78,8 @@ def depth_curve(
     for top in tops:
         options = {**(settings or {}), **({} if top is None else {"top_layers": top})}
         yield _measured(
-            folder, train, held_out, limits=limits, emit=emit, options=options, recipe=recipe, batch=batch, seed=seed, trunk=trunk,
+            folder, train, held_out, limits=limits, emit=emit, options=options, recipe=recipe, batch=batch,
+            seed=seed, trunk=trunk,
         )  # fmt: skip
         release_memory()
 
