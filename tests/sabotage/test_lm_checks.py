@@ -15,7 +15,7 @@ from lm_case import context_of, echoes, job_of, tickets
 from tunesmith.core.checks import Check
 from tunesmith.core.errors import CheckFailed
 from tunesmith.models.methods.lora import Lora
-from tunesmith.training import batches, prompted
+from tunesmith.training import batches, loop, prompted
 from tunesmith.training.batches import Encoded
 from tunesmith.training.systems import Job, system
 from tunesmith.training.systems import lm as lm_system
@@ -162,3 +162,18 @@ def test_allowing_truncation_is_written_down_and_still_measured(tmp_path: Path) 
     assert isinstance(lost.value, float)
     assert lost.value > 0.05
     assert "allowed" in lost.bound
+
+
+def test_a_frozen_layer_that_moves_while_its_states_lie_on_disk(tmp_path: Path, monkeypatch: Patch) -> None:
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    real = loop.train
+
+    def moving(model: torch.nn.Module, *given: Any, **named: Any) -> Any:
+        result = real(model, *given, **named)
+        with torch.no_grad():
+            model.get_parameter("base_model.model.model.layers.0.mlp.down_proj.weight").mul_(1.05)
+        return result
+
+    monkeypatch.setattr(loop, "train", moving)
+    job = job_of(tmp_path, top_layers=1)
+    fails_by("cached trunk against the whole model, logits", tmp_path, job)

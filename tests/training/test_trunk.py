@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,7 @@ def test_a_method_that_trains_what_lies_below_gets_no_trunk(lm):
     assert "layers.0" in decided.why
 
 
-def test_a_family_that_cannot_be_cut_is_found_out_before_training(lm, monkeypatch):
+def test_a_family_that_cannot_be_cut_is_found_out_before_training(lm, root, monkeypatch):
     """One whose upper layers look at more than what the layer below hands them; one whose layers answer in pairs."""
     encoded = encoded_of(some_rows(lm))
     first, layer = lm.model.model.layers[0], type(lm.model.model.layers[0])
@@ -277,7 +278,7 @@ def test_a_family_that_cannot_be_cut_is_found_out_before_training(lm, monkeypatc
     def coupled(self, x, *given, **named):
         out = own(self, x, *given, **named)
         if self is first:
-            aside.append(out.mean())
+            aside[:] = [out.mean()]
             return out
         return out + (aside.pop() if aside else 0.0)
 
@@ -285,16 +286,44 @@ def test_a_family_that_cannot_be_cut_is_found_out_before_training(lm, monkeypatc
         patch.setattr(layer, "forward", coupled)
         decided = choose_trunk(lm, [encoded], top=1, packing="tree", emit=quiet)
     assert decided.trunk is None
-    assert "other logits" in decided.why
+    assert decided.why.startswith("cut in two")
     with monkeypatch.context() as patch:
         patch.setattr(cut, "entering", _raising)
         decided = choose_trunk(lm, [encoded], top=1, packing="tree", emit=quiet)
     assert decided.trunk is None
     assert "two parts" in decided.why
+    assert not list(root.glob("trunks/*"))
+
+
+def test_a_trunk_on_disk_that_is_of_other_weights_is_not_trained_from(lm, root):
+    """What no key can know: the states are whole and wrong."""
+    encoded = encoded_of(some_rows(lm))
+    with torch.no_grad():
+        weight = lm.model.model.layers[0].mlp.down_proj.weight
+        weight.mul_(1.1)
+        stored(lm, encoded.ids, top=1, emit=quiet)
+        weight.div_(1.1)
+    decided = choose_trunk(lm, [encoded], top=1, packing="tree", emit=quiet)
+    assert decided.trunk is None
+    assert "on disk" in decided.why
 
 
 def _raising(*_: Any) -> Any:
     raise TypeError("layers that answer in pairs")
+
+
+@pytest.mark.parametrize("packing", ["tree", "padded"])
+def test_a_base_in_bfloat16_keeps_its_states_in_bfloat16(lm, packing):
+    limits = replace(context_of(lm.folder / "w").limits, dtype="bfloat16")
+    narrow = LanguageModel.load(lm.folder, limits)
+    narrow.model = method.get("lora").apply(narrow.model, {"top_layers": 1}, seed=0)
+    encoded = encoded_of(some_rows(lm))
+    decided = choose_trunk(narrow, [encoded], top=1, packing=packing, emit=quiet)
+    assert decided.trunk is not None, decided.why
+    assert decided.trunk.states.dtype == torch.bfloat16
+    total, _ = decided.trunk.through(answer_loss)(narrow.model, batch_of(encoded, [0, 1], packing=packing))
+    total.backward()
+    assert any(t.grad is not None and t.grad.abs().sum() > 0 for t in narrow.model.parameters())
 
 
 def test_a_trunk_that_moved_under_its_states_fails_the_check(lm):

@@ -21,6 +21,10 @@ _ROWS, _TOKENS = 3, 256
 _CHECK = "cached trunk against the whole model, logits"
 
 
+class CannotCut(ModelError):
+    """This model's lower layers cannot be computed apart from the top ones."""
+
+
 @dataclass(frozen=True)
 class Decided:
     """trunk: None: every step runs the whole model. why: for people. gap: what was measured, None if nothing was."""
@@ -41,7 +45,7 @@ def choose_trunk(
 ) -> Decided:
     """The trunk of all these rows, if training through it is what training the whole model is.
 
-    lm.model: as it will be trained. rows: train and dev, as encoded. asked: "auto" or "never".
+    lm.model: as it will be trained. rows: train, which comes first, and dev, as encoded. asked: "auto" or "never".
     Raises ModelError where the cache has no room.
     """
     if top is None or asked == "never":
@@ -49,23 +53,38 @@ def choose_trunk(
     below = _trained_below(lm.model, top)
     if below:
         return Decided(None, f"the method trains {below}, which lies below the top {top} layers")
+    every = (row for encoded in rows for row in encoded.ids)
     few = [row[:_TOKENS] for row in _shortest(rows[0])]
     try:
-        gap = trunk_gap(lm.model, held(lm.model, few, top=top, packing=packing), few, packing=packing)
-    except ModelError as error:
+        trunk = stored(
+            lm,
+            every,
+            top=top,
+            packing=packing,
+            emit=emit,
+            first=lambda: _probe(lm.model, few, top=top, packing=packing),
+        )
+    except CannotCut as error:
         return Decided(None, error.message)
-    except (RuntimeError, TypeError, IndexError, AttributeError) as error:
-        # A family whose layers are called or answer in another way than those known here.
-        return Decided(None, f"{type(plain(lm.model)).__name__} cannot be run in two parts: {error}")
-    if gap > bound_of(lm.model):
-        return Decided(None, f"cut in two, this model gives other logits (relative difference {gap:.1e})", gap)
-    trunk = stored(lm, (row for encoded in rows for row in encoded.ids), top=top, packing=packing, emit=emit)
     gap = trunk_gap(lm.model, trunk, _shortest(rows[0]), packing=packing)
-    if gap > bound_of(lm.model):
+    if not gap <= bound_of(lm.model):
         return Decided(None, f"the trunk on disk gives other logits (relative difference {gap:.1e})", gap)
     size = f"{trunk.bytes / 1e6:.0f} MB for {len(trunk.states)} tokens of {len(trunk.where)} rows"
     how = "found" if trunk.found else "made"
     return Decided(trunk, f"{how}: {size} (relative difference of logits {gap:.1e})", gap)
+
+
+def _probe(model: torch.nn.Module, few: Sequence[Row], *, top: int, packing: Packing) -> None:
+    """Raises CannotCut unless the model in two parts is the whole one on a few rows."""
+    try:
+        gap = trunk_gap(model, held(model, few, top=top, packing=packing), few, packing=packing)
+    except ModelError as error:
+        raise CannotCut(error.message) from error
+    except (RuntimeError, TypeError, IndexError, AttributeError) as error:
+        # A family whose layers are called or answer in another way than those known here.
+        raise CannotCut(f"{type(plain(model)).__name__} cannot be run in two parts: {error}") from error
+    if not gap <= bound_of(model):
+        raise CannotCut(f"cut in two, this model gives other logits (relative difference {gap:.1e})")
 
 
 def cached_as_whole(

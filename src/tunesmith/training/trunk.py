@@ -15,7 +15,7 @@ import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,11 +187,18 @@ def held(model: torch.nn.Module, rows: Iterable[Sequence[int]], *, top: int, pac
 
 
 def stored(
-    lm: LanguageModel, rows: Iterable[Sequence[int]], *, top: int, emit: Emit, packing: Packing = "tree"
+    lm: LanguageModel,
+    rows: Iterable[Sequence[int]],
+    *,
+    top: int,
+    emit: Emit,
+    packing: Packing = "tree",
+    first: Callable[[], None] = lambda: None,
 ) -> Trunk:
     """The trunk of these rows from the machine's cache, made there first if no fit has made it or it is damaged.
 
     lm.model may have a method on it, if that method leaves the trunk alone. Bytes are said before they are written.
+    first: called before one is made, and not where it is found; what it raises is raised.
     Raises ModelError where they do not fit on the disk.
     """
     layout = _lay_out(rows)
@@ -211,6 +218,7 @@ def stored(
     def make() -> dict[str, Any]:
         nonlocal made
         made = True
+        first()
         cache.sweep(path)
         _write(path, lm.model, layout, about, top=top, packing=packing, emit=emit)
         return dict(read_json(path / _ABOUT))
