@@ -48,6 +48,7 @@ class Rows:
     targets: tuple[str, ...]  # empty when sealed or not asked for
     weights: NDArray[np.float32]
     groups: NDArray[np.int64]
+    rejected: tuple[str, ...] = ()  # answers that `targets` are preferred to; empty where the data has none
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -61,6 +62,7 @@ class Rows:
             tuple(self.targets[int(i)] for i in at) if self.targets else (),
             self.weights[at],
             self.groups[at],
+            tuple(self.rejected[int(i)] for i in at) if self.rejected else (),
         )
 
     def __add__(self, other: Rows) -> Rows:
@@ -70,6 +72,7 @@ class Rows:
             self.targets + other.targets,
             np.concatenate([self.weights, other.weights]),
             np.concatenate([self.groups, other.groups]),
+            self.rejected + other.rejected,
         )
 
 

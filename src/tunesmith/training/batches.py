@@ -146,6 +146,14 @@ def micro_batches(
     single row is longer than that, a packed one too where reading a shared beginning once outweighs the recomputing.
     parts: processes that compute them at the same time; there is a batch for each, as even as the rows allow.
     """
+    groups = row_groups(encoded, rows, max_tokens=max_tokens, packing=packing, parts=parts)
+    return [batch_of(encoded, group, packing=packing, large=large) for group, large in groups]
+
+
+def row_groups(
+    encoded: Encoded, rows: Sequence[int], *, max_tokens: int, packing: Packing = "tree", parts: int = 1
+) -> list[tuple[list[int], bool]]:
+    """[(rows, large)] of `micro_batches`, for objectives that add to a batch what only they know of its rows."""
     if packing == "padded":
         groups = _alike(encoded, rows, max_tokens)
     else:
@@ -156,7 +164,7 @@ def micro_batches(
     if parts > 1:
         cut = _alike if packing == "padded" else _trees
         groups = _even(groups, lambda most: cut(encoded, rows, most), parts)
-    return [batch_of(encoded, group, packing=packing, large=n > max_tokens) for n, group in groups]
+    return [(group, n > max_tokens) for n, group in groups]
 
 
 def price(tokens: int, max_tokens: int) -> float:

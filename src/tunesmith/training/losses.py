@@ -14,11 +14,8 @@ from tunesmith.models.tree_attention import attending, read_tree
 from tunesmith.training.batches import TokenBatch
 
 
-def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor, float]:
-    """Cross-entropy of the answers' tokens and of their ends, weighted by row; nothing of the prompt is learned.
-
-    Returns the sum in nats and the weight of the tokens.
-    """
+def answer_logits(model: torch.nn.Module, batch: TokenBatch) -> torch.Tensor:
+    """(n, vocabulary) next-token logits, float32 at least, where the batch's supervised tokens are predicted from."""
     device = next(model.parameters()).device
     keep = (batch.keep[0].to(device), batch.keep[1].to(device))
     again: Callable[[], AbstractContextManager[None]] = nullcontext if batch.tree is None else partial(attending, model)
@@ -27,8 +24,17 @@ def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor
             logits = read_tree(model, batch.tree)
         else:  # no mask: padding stands on the right, where causal attention never looks
             logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[0]
-    losses = functional.cross_entropy(logits.float(), batch.targets.to(device), reduction="none")
-    weights = batch.weights.to(device)
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor, float]:
+    """Cross-entropy of the answers' tokens and of their ends, weighted by row; nothing of the prompt is learned.
+
+    Returns the sum in nats and the weight of the tokens.
+    """
+    logits = answer_logits(model, batch)
+    losses = functional.cross_entropy(logits, batch.targets.to(logits.device), reduction="none")
+    weights = batch.weights.to(logits.device)
     return (losses * weights).sum(), float(weights.sum())
 
 
