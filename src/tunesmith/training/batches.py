@@ -66,18 +66,24 @@ class Encoded:
         return len(self.ids)
 
 
-def encode(rows: Rows, asker: Asker, *, max_tokens: int, room: int) -> Encoded:
-    """Every row as its prompt in at most `room` tokens (cut as in prediction) and its answer in what is left."""
+def encode(
+    rows: Rows, asker: Asker, *, max_tokens: int, room: int, answers: Sequence[Sequence[int]] | None = None
+) -> Encoded:
+    """Every row as its prompt in at most `room` tokens (cut as in prediction) and its answer in what is left.
+
+    answers: token ids to learn in place of the rows' targets.
+    """
     ids: list[tuple[int, ...]] = []
     n_prompt, n_end = [], []
     answer_tokens = answer_lost = source_lost = 0
-    for text, target in zip(rows.texts, rows.targets, strict=True):
+    if answers is None:
+        answers = [asker.template.answer_ids(target) for target in rows.targets]
+    for text, answer in zip(rows.texts, answers, strict=True):
         asked = asker.ask(text, room=room)
-        answer = asker.template.answer_ids(target)
         kept = answer[: max(0, max_tokens - len(asked.ids))]
         ids.append((*asked.ids, *kept))
         n_prompt.append(len(asked.ids))
-        n_end.append(1 if len(kept) == len(answer) else 0)
+        n_end.append(1 if 0 < len(kept) == len(answer) and kept[-1] == asker.template.end_id else 0)
         answer_tokens += len(answer)
         answer_lost += len(answer) - len(kept)
         source_lost += asked.lost

@@ -5,8 +5,8 @@
     batches    both answers of a pair share their micro-batch, and in a tree their prompt, which is read once
 
 With h = (log p(chosen) - log ref(chosen)) - (log p(rejected) - log ref(rejected)), sums over an answer's tokens and
-its end, a pair costs -log sigmoid(beta h): Rafailov et al. 2023, eq. 7. Where a share e of the pairs may be labelled the
-wrong way round: -(1 - e) log sigmoid(beta h) - e log sigmoid(-beta h) (Mitchell 2023, conservative DPO). The chosen
+its end, a pair costs -log sigmoid(beta h): Rafailov et al. 2023, eq. 7. Where a share e of the pairs may be labelled
+the wrong way round: -(1 - e) log sigmoid(beta h) - e log sigmoid(-beta h) (Mitchell 2023, conservative DPO). The chosen
 answer's mean negative log-likelihood per token may be added with a weight (Pang et al. 2024, eq. 1).
 """
 
