@@ -215,7 +215,8 @@ def shaped(rows: list[dict[str, object]], tmp_path: Path) -> Table:
             "q",
             "a",
         ),
-        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "prompt/completion", "q", "a"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, "preference", "q", "a"),
+        ({"prompt": "q", "chosen": "a"}, "prompt/completion", "q", "a"),
         ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}, "messages", "q", "a"),
         (
             {

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "dev", "test"]
 
-# Columns of Dataset.table; any further column is named "slice.<something>" and holds short strings.
+# Columns of Dataset.table. There may be "rejected" (string; null: absent, or sealed with the target): an answer that
+# the target is preferred to. Any further column is named "slice.<something>" and holds short strings.
 COLUMNS = {
     "id": "int64",  # 0..n-1, in reading order over all files; never renumbered by later stages
     "text": "string",  # what the model is given: one input column, or several under their names
@@ -106,7 +107,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """16 hex digits of texts, targets (sealed ones too, by the seal's hash), splits and labels."""
         digest = hashlib.sha256(canonical([self.task, list(self.labels)]))
-        for name in ("text", "target", "split"):
+        for name in ("text", "target", "split", *(("rejected",) if "rejected" in self.table.column_names else ())):
             for value in self.table[name].to_pylist():
                 digest.update(b"\0" if value is None else value.encode("utf-8", "surrogatepass"))
                 digest.update(b"\x1f")
@@ -132,6 +133,9 @@ class Dataset:
             () if blind else tuple(part["target"].to_pylist()),
             part["weight"].to_numpy().astype(np.float32),
             part["group"].to_numpy().astype(np.int64),
+            tuple(value or "" for value in part["rejected"].to_pylist())
+            if "rejected" in part.column_names and not blind
+            else (),
         )
 
     def slices(self, split: Split) -> dict[str, tuple[str, ...]]:

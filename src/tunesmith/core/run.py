@@ -245,10 +245,17 @@ def _keyed(options: Any) -> Any:
             continue
         if spec.metadata.get("content"):
             paths = value if isinstance(value, tuple) else (value,)
-            made[spec.name] = [None if p is None else [Path(p).name, sha256_path(Path(p))] for p in paths]
+            made[spec.name] = [None if p is None else _by_content(p) for p in paths]
         else:
             made[spec.name] = _keyed(value) if is_dataclass(value) else dump_options(value)
     return made
+
+
+def _by_content(value: Path | str) -> Any:
+    """A file by name and content; a text that is no file (the name of a model) stands for itself."""
+    if isinstance(value, str) and not Path(value).exists():
+        return value
+    return [Path(value).name, sha256_path(Path(value))]
 
 
 def _finished(folder: Path, key: str) -> dict[str, Any] | None:

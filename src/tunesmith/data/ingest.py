@@ -86,6 +86,7 @@ class Profile:
     rows: int
     warnings: tuple[str, ...] = ()
     columns: Mapping[str, Column] = field(default_factory=dict)
+    rejected: str | None = None  # column with the answers that the target is preferred to
 
 
 def profile(options: IngestOptions) -> Profile:
@@ -145,7 +146,10 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         ctx.emit("warning", text=warning)
     names = tuple(sorted({a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"}))
     data = Dataset(
-        _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed),
+        _with_rejected(
+            _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed),
+            None if about.rejected is None else table.values(about.rejected),
+        ),
         found.task,
         names if found.task == "classify" else (),
         found.inputs,
@@ -219,7 +223,8 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         why = "the file brings its own test rows" if ready_test else f"{n:,} rows"
         decisions.append(Decision("test_share", f"{shares.test:.3g}", why))
     warnings = (*table.warnings, *found.warnings)
-    about = Profile(resolved, (*decisions, *found.decisions), n, warnings, found.columns)
+    rejected = shape.rejected if shape is not None and found.target == shape.target else None
+    about = Profile(resolved, (*decisions, *found.decisions), n, warnings, found.columns, rejected)
     return about, table, found
 
 
@@ -394,6 +399,20 @@ def _table(
     for name, values in _slices(table, found, columns, texts).items():
         data[f"slice.{name}"] = pa.array(values, pa.string())
     return pa.table(data)
+
+
+def _with_rejected(data: Any, rejected: Sequence[str | None] | None) -> Any:
+    """The table with the answers that targets are preferred to, where the data has such; sealed with the targets."""
+    import pyarrow as pa
+
+    if rejected is None:
+        return data
+    if "slice.rejected" in data.column_names:  # short answers look like a column to score by; test rows have them too
+        data = data.drop_columns(["slice.rejected"])
+    mended = mend([value or "" for value in rejected]).texts
+    sealed = data["split"].to_numpy(zero_copy_only=False) == "test"
+    kept = [None if hidden or not value else value for value, hidden in zip(mended, sealed, strict=True)]
+    return data.append_column("rejected", pa.array(kept, pa.string()))
 
 
 def _slices(

@@ -1,6 +1,7 @@
 """The shapes that fine-tuning data sets come in, by their usual column names, mapped to inputs and a target.
 
-    prompt/completion     prompt, completion              (preference data: prompt, chosen)
+    prompt/completion     prompt, completion
+    preference            prompt, chosen, rejected        or chosen and rejected as whole conversations
     messages              a list of {role, content}       the last assistant turn is the target
     sharegpt              conversations: {from, value}    likewise
     alpaca                instruction, input, output
@@ -34,6 +35,7 @@ class Shape:
     table: Table
     inputs: tuple[str, ...]
     target: str
+    rejected: str | None = None  # column with the answer that `target` is preferred to
 
 
 def shape_of(table: Table) -> Shape | None:
@@ -44,12 +46,17 @@ def shape_of(table: Table) -> Shape | None:
             name = "sharegpt" if role == "from" else "messages"
             return _of_turns(table, name, f"{column}.{role}", f"{column}.{content}")
     answer = "completion" if "completion" in names or "completion.content" in names else "chosen"
+    compared = answer == "chosen" and bool({"rejected", "rejected.content"} & names)
+    name, rejected = ("preference", "rejected") if compared else ("prompt/completion", None)
     if {"prompt.content", f"{answer}.content"} <= names:
-        table = _joined_turns(_joined_turns(table, "prompt"), answer)
-        return Shape("prompt/completion", table, ("prompt",), answer)
+        for column in ("prompt", answer, *((rejected,) if rejected and "rejected.content" in names else ())):
+            table = _joined_turns(table, column)
+        return Shape(name, table, ("prompt",), answer, rejected)
     if {"prompt", answer} <= names:
-        return Shape("prompt/completion", table, ("prompt",), answer)
+        return Shape(name, table, ("prompt",), answer, rejected)
     if {"chosen.role", "chosen.content"} <= names:
+        if {"rejected.role", "rejected.content"} <= names:
+            return _of_two_conversations(table)
         return _of_turns(table, "messages", "chosen.role", "chosen.content")
     if {"instruction", "output"} <= names:
         inputs = tuple(n for n in ("system", "instruction", "input") if n in names and _is_filled(table, n))
@@ -108,6 +115,24 @@ def _of_turns(table: Table, name: str, role: str, content: str) -> Shape:
         }
     )
     return Shape(name, table.with_columns(data), ("prompt",), "completion")
+
+
+def _of_two_conversations(table: Table) -> Shape:
+    """Whole conversations, chosen and rejected, that differ in their last assistant turn; where what comes before
+    differs too, there is nothing to compare and the rejected answer is left empty."""
+    import pyarrow as pa
+
+    chosen = _of_turns(table, "preference", "chosen.role", "chosen.content").table
+    other = _of_turns(table, "preference", "rejected.role", "rejected.content").table
+    rejected = [
+        answer if ours == theirs else None
+        for ours, theirs, answer in zip(
+            chosen.values("prompt"), other.values("prompt"), other.values("completion"), strict=True
+        )
+    ]
+    data = chosen.data.drop_columns(["rejected.role", "rejected.content"])
+    data = data.append_column("rejected", pa.chunked_array([pa.array(rejected, pa.string())]))
+    return Shape("preference", table.with_columns(data), ("prompt",), "completion", "rejected")
 
 
 def _written(turns: list[tuple[str, str]]) -> str:

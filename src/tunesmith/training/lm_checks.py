@@ -117,9 +117,15 @@ def adapter_moved(start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Ten
     )
 
 
-def end_learned(after: float | None, before: float | None, *, steps: int) -> Check:
-    """Probability of ending where reference answers end, on held-out rows, against what the base gave it."""
-    name, bound = "probability of ending where an answer ends", f">= {LEAST_END}, or {END_GAIN:g} times the base's"
+def end_learned(after: float | None, before: float | None, *, steps: int, taught: bool = True) -> Check:
+    """Probability of ending where reference answers end, on held-out rows, against what the base gave it.
+
+    taught: False where the loss only compares answers (preference pairs): the end need not be learned, but must not be
+    lost either.
+    """
+    name = "probability of ending where an answer ends"
+    least, words = (END_GAIN, f"{END_GAIN:g} times") if taught else (1.0 / END_GAIN, f"a {END_GAIN:g}rd of")
+    bound = f">= {LEAST_END}, or {words} the base's"
     if after is None or before is None:
         return Check.not_applicable(name, bound, "there are no held-out rows with a whole answer", system=SYSTEM)
     if steps < STEPS_TO_LEARN_END:
@@ -128,7 +134,7 @@ def end_learned(after: float | None, before: float | None, *, steps: int) -> Che
         name,
         _number(after),
         bound + f" {before:.3g}",
-        after >= min(LEAST_END, END_GAIN * before),
+        after >= min(LEAST_END, least * before),
         "answers would run on to the token limit: train longer, or choose an instruct base with a chat template.",
         SYSTEM,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,31 @@ from tunesmith.tasks import task as tasks
 from tunesmith.training.embeddings import metered_alone
 from tunesmith.training.ladder import Ladder, Rung, Trained
 from tunesmith.training.systems import system as systems
+
+
+@dataclass(frozen=True)
+class DpoOptions:
+    """How preference pairs are weighed (training/preference.py)."""
+
+    beta: float = field(default=0.1, metadata={"help": "how firmly the model is held to the untrained one"})
+    smoothing: float = field(
+        default=0.0, metadata={"help": "share of pairs that may be labelled the wrong way round, below 0.5"}
+    )
+    chosen_weight: float = field(
+        default=0.0, metadata={"help": "weight of learning the chosen answer as it stands beside the preference"}
+    )
+
+
+@dataclass(frozen=True)
+class DistillOptions:
+    """How a teacher is asked and weighed (training/distillation.py)."""
+
+    teacher_share: float = field(default=0.5, metadata={"help": "of its probabilities in the loss, 0 to 1"})
+    temperature: float = field(default=1.0, metadata={"help": "above 1 its unlikely tokens count for more"})
+    teacher_top: int = field(default=16, metadata={"help": "likeliest tokens that a local teacher gives per position"})
+    teacher_writes: bool = field(
+        default=False, metadata={"help": "a local teacher writes the answers; else it judges those in the data"}
+    )
 
 
 @dataclass(frozen=True)
@@ -48,6 +73,16 @@ class TrainOptions:
         metadata={"help": "with top_layers: 'auto' keeps what the other layers give on disk for all fits; 'never'"},
     )
     allow_truncation: bool = field(default=False, metadata={"help": "go on when answers lose tokens to the context"})
+    objective: Literal["auto", "supervised", "dpo", "distill"] = field(
+        default="auto",
+        metadata={"help": "what the language model is trained for; 'auto': dpo where the data has rejected answers"},
+    )
+    teacher: str | None = field(
+        default=None,
+        metadata={"help": "to distil from: a .parquet or .jsonl file, or the name of a model", "content": True},
+    )
+    dpo: DpoOptions = field(default_factory=DpoOptions, metadata={"help": "preference pairs"})
+    distill: DistillOptions = field(default_factory=DistillOptions, metadata={"help": "a teacher"})
     refit: tuple[str, ...] | Literal["auto"] = field(
         default="auto",
         metadata={"help": "rungs to refit on train + dev; 'auto': the ones that may ship, if time allows"},
@@ -72,7 +107,16 @@ class TrainOptions:
         plain = {key: value for key, value in self._extras().items() if value not in (0.0, False)}
         if plain.get("plus_ratio") == 1.0:
             del plain["plus_ratio"]
-        return {**given, **plain, "allow_truncation": self.allow_truncation}
+        return {**given, **plain, **self._aims(), "allow_truncation": self.allow_truncation}
+
+    def _aims(self) -> dict[str, float | int | str | bool]:
+        """The objective with what differs from its defaults."""
+        given: dict[str, Any] = {} if self.objective == "auto" else {"objective": self.objective}
+        if self.teacher is not None:
+            given["teacher"] = self.teacher
+        for options, usual in ((self.dpo, DpoOptions()), (self.distill, DistillOptions())):
+            given |= {k: v for k, v in asdict(options).items() if v != getattr(usual, k)}
+        return given
 
     def _extras(self) -> dict[str, float | bool]:
         return {

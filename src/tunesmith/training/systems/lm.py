@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.errors import ModelError
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from tunesmith.training.parallel import Group
     from tunesmith.training.prompted import Lengths, Prompted
 
-_DEV_LOSS_ROWS = 64
 _CHECKED_ROWS = 4
 _OF_METHODS = ("alpha", "dropout", "rank_stabilised", "dora", "pissa", "plus_ratio", "top_layers")
 _BATCH = 8
@@ -101,35 +98,33 @@ class Lm:
         from tunesmith.models.lm import LanguageModel
         from tunesmith.models.trunk import top_of
         from tunesmith.training import lm_checks as checks
-        from tunesmith.training.batches import encode, micro_batches
+        from tunesmith.training.batches import micro_batches
         from tunesmith.training.blame import not_finite
         from tunesmith.training.cut import cached_as_whole, choose_trunk
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.loop import trainable
-        from tunesmith.training.losses import answer_loss, mean_loss
+        from tunesmith.training.losses import mean_loss
+        from tunesmith.training.objectives import objective_of
         from tunesmith.training.packing import choose_packing, packed_as_alone
-        from tunesmith.training.parallel import world
+        from tunesmith.training.parallel import ALONE, world
         from tunesmith.training.probe import micro_batch_tokens
-        from tunesmith.training.prompted import Lengths, asker_for, lengths_of, lm_folder, refuse_longer
+        from tunesmith.training.prompted import asker_for, lm_folder, refuse_longer
         from tunesmith.training.workers import Training, called
 
         base = lm_folder(job, ctx)
         lm = LanguageModel.load(base, ctx.limits)
         asker = asker_for(lm, job)
         given = job.options
-        if job.frozen and "max_tokens" in given:
-            lengths = Lengths(int(given["max_tokens"]), int(given["max_new_tokens"]))
-        else:
-            lengths = lengths_of(lm.template, train.targets, lm.context)
-        encoded = encode(train, asker, max_tokens=lengths.max_tokens, room=lengths.room)
-        held_out = encode(_some(dev, _DEV_LOSS_ROWS, ctx.seed), asker, max_tokens=lengths.max_tokens, room=lengths.room)
+        goal, lengths = objective_of(lm, asker, train, dev, job, ctx)
+        encoded, held_out = goal.encoded, goal.held_out
         if not given.get("allow_truncation"):
             refuse_longer(train + dev, asker, lengths, context=lm.context)
         ctx.emit("lm.encoded", rows=len(encoded), source_tokens_cut=encoded.source_lost,
                  answer_tokens_cut=encoded.answer_lost, max_tokens=lengths.max_tokens)  # fmt: skip
 
-        settings = _settings(job, n_rows=len(train), parameters=_parameters(lm))
-        recipe = _recipe(job, settings, n_rows=len(train), n_dev=len(held_out))
+        settings = _settings(job, n_rows=goal.n, parameters=_parameters(lm), rate_factor=goal.rate_factor)
+        settings["objective"] = goal.name
+        recipe = _recipe(job, settings, n_rows=goal.n, n_dev=len(held_out))
         top = top_of(settings, lm.model)
         at_once = micro_batch_tokens(lm.model, ctx.limits, layers=top)
         asked = str(given.get("packing", "auto"))
@@ -147,6 +142,7 @@ class Lm:
 
         how = methods.get(str(settings["method"]))
         lm.model = how.prepare(lm.model)
+        goal.begin(lm.model, at_once=at_once, packing=packed.packing)
         some = batched(encoded, range(min(_CHECKED_ROWS, len(encoded))))
         before = mean_loss(lm.model, some)
         if not math.isfinite(before):
@@ -158,28 +154,34 @@ class Lm:
         ctx.check(packed_as_alone(lm.model, encoded, packed, system=self.name))
         start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
 
+        plain = goal.name == "supervised"  # what the trunk's cache and other processes know how to do
         trunk = choose_trunk(lm, [encoded, held_out], top=top, packing=packed.packing, emit=ctx.emit,
-                             asked=str(given.get("trunk", "auto")))  # fmt: skip
+                             asked=str(given.get("trunk", "auto")) if plain else "never")  # fmt: skip
         if top is not None:
             ctx.emit("decision", what="train.trunk", choice="cached" if trunk.trunk else "none", why=trunk.why)
-        loss = answer_loss if trunk.trunk is None else trunk.trunk.through(answer_loss)
+        loss = goal.loss if trunk.trunk is None else trunk.trunk.through(goal.loss)
         dev_batches = batched(held_out, range(len(held_out)))
+
+        def score() -> float:
+            return goal.score(lm.model) if trunk.trunk is None else -mean_loss(lm.model, dev_batches, loss=loss)
+
         draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
         assert job.lm is not None
         training = Training(
             self.name, job.lm, ctx.limits, ctx.seed, how.name, settings, recipe, int(settings["batch"]), at_once,
             packed.packing,
         )  # fmt: skip
-        group = world()
+        group = world() if plain and trunk.trunk is None else ALONE
+        batches = goal.batches(training.batch, ctx.seed) if group.size == 1 else training.batches(encoded, group)
         with called(group, training, encoded):
             result = run_loop(
                 lm.model,
-                training.batches(encoded, group),
+                batches,
                 loss,
                 recipe=recipe,
                 folder=ctx.workdir / "loop",
                 emit=ctx.emit,
-                score=(lambda: -mean_loss(lm.model, dev_batches, loss=loss)) if dev_batches and not job.frozen else None,
+                score=score if len(held_out) and not job.frozen else None,
                 promising=_promising(lm, dev, job, ctx, draft),
                 seed=ctx.seed,
                 multiples=how.rates(lm.model, settings),
@@ -189,8 +191,8 @@ class Lm:
         if top is not None:
             ctx.check(cached_as_whole(lm.model, encoded, trunk, packing=packed.packing, system=self.name))
         ends = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
-        ctx.check(checks.end_learned(ends, ends_before, steps=result.best_step))
-        about = _about(job, asker.prompt, lm, lengths, settings, recipe, result)
+        ctx.check(checks.end_learned(ends, ends_before, steps=result.best_step, taught=goal.teaches_ends))
+        about = {**_about(job, asker.prompt, lm, lengths, settings, recipe, result), "on_dev": goal.about(lm.model)}
         _save_adapter(lm, how, ctx.workdir / "fitted", job)
         write_json(ctx.workdir / "fitted" / "system.json", about)
         return self._verified(lm, encoded, LmFitted(job, ctx.workdir / "fitted", about), ctx, train)
@@ -256,7 +258,9 @@ class Lm:
         return fit, LOAD_S + n_predict * answer_tokens(tokens_per_text, n_labels) / speed
 
 
-def _settings(job: Job, *, n_rows: int, parameters: int) -> dict[str, float | int | str | bool]:
+def _settings(
+    job: Job, *, n_rows: int, parameters: int, rate_factor: float = 1.0
+) -> dict[str, float | int | str | bool]:
     given = job.options
     text = job.task.output == "text"
     name = str(given.get("method", "lora"))
@@ -264,7 +268,7 @@ def _settings(job: Job, *, n_rows: int, parameters: int) -> dict[str, float | in
         **{key: given[key] for key in _OF_METHODS if key in given},
         "method": name,
         "rank": int(given.get("rank", 16)),
-        "rate": float(given.get("rate", _rate(name, job, parameters))),
+        "rate": float(given.get("rate", rate_factor * _rate(name, job, parameters))),
         "batch": min(int(given.get("batch", _BATCH)), max(1, n_rows)),
         "epochs": float(given.get("epochs", _epochs(n_rows, text=text))),
     }
@@ -366,12 +370,6 @@ def _save_adapter(lm: LanguageModel, how: Method, folder: Path, job: Job) -> Non
     with whole(folder / "adapter") as draft, silent():
         how.save(lm.model, draft, base=job.lm.uri)
         lm.template.tokenizer.save_pretrained(draft)
-
-
-def _some(rows: Rows, n: int, seed: int) -> Rows:
-    if len(rows) <= n:
-        return rows
-    return rows.take(np.sort(np.random.default_rng([seed, 5]).choice(len(rows), n, replace=False)))
 
 
 def _parameters(lm: LanguageModel) -> int:
