@@ -114,9 +114,7 @@ def main() -> int:
     """Compare, print, and say by the exit code whether they are the same."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, help="where the small model is written")
-    parser.add_argument(
-        "--supervised", type=float, default=0.0, help="weight of TRL's 'sft' term"
-    )
+    parser.add_argument("--supervised", type=float, default=0.0, help="weight of TRL's 'sft' term")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = tiny_lm((asked.folder or Path(scratch)) / "tiny")

@@ -26,6 +26,7 @@ from tunesmith.models.lm import LanguageModel
 from tunesmith.models.methods import method
 from tunesmith.training.batches import Encoded, Packing
 from tunesmith.training.loop import Recipe, train
+from tunesmith.training.losses import token_log_probs
 from tunesmith.training.preference import (
     PairBatches,
     PreferenceLoss,
@@ -136,6 +137,27 @@ def test_loss_and_gradients_are_the_formulas_however_pairs_share_rows(
         torch.testing.assert_close(total, expected, rtol=1e-10, atol=1e-10)
         for name, gradient in gradients(model, total).items():
             torch.testing.assert_close(gradient, wanted[name], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_log_probs_in_pieces_are_those_of_log_softmax(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    logits = (9 * torch.randn(150, 40, generator=draw, dtype=torch.float64)).to(dtype)  # more rows than one piece has
+    targets, weights = torch.randint(40, (150,), generator=draw), torch.randn(150, generator=draw)
+    found, grads = [], []
+    for plain in (True, False):
+        z = logits.clone().requires_grad_()
+        wider = z if dtype == torch.float64 else z.float()
+        logs = torch.log_softmax(wider, 1)[range(150), targets] if plain else token_log_probs(z, targets)
+        (logs * weights).sum().backward()
+        assert z.grad is not None
+        found.append(logs.detach())
+        grads.append(z.grad)
+    bound = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-5}[dtype]
+    torch.testing.assert_close(found[1], found[0], rtol=bound, atol=bound)
+    # Gradients are rounded to the logits' own type at the end; an eighth bit may fall to either side.
+    near = 8e-3 if dtype == torch.bfloat16 else bound
+    torch.testing.assert_close(grads[1], grads[0], rtol=near, atol=bound)
 
 
 def test_a_fresh_adapter_costs_log_two_and_prefers_nothing(folder: Path, pairs: Encoded) -> None:

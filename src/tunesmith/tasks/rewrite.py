@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Column names that say nothing about what is in them.
 _PLAIN_INPUTS = ("text", "input", "prompt", "source", "instruction", "x", "body", "content", "document", "question")
-_PLAIN_TARGETS = ("text", "output", "completion", "target", "response", "answer", "y", "label", "result")
+_PLAIN_TARGETS = ("text", "output", "completion", "chosen", "target", "response", "answer", "y", "label", "result")
 
 
 class Rewrite:

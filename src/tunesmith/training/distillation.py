@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from tunesmith.core.errors import ConfigError
 from tunesmith.training.batches import Encoded, Packing, TokenBatch, batch_of, row_groups, sample, supervised
-from tunesmith.training.losses import answer_logits
+from tunesmith.training.losses import answer_logits, wide
 from tunesmith.training.teaching import Teaching
 
 
@@ -81,7 +81,7 @@ class DistillationLoss:
             raise ConfigError(f"the temperature is {self.temperature:g}.", hint="it must be above 0; 1 to 4 is sane.")
 
     def __call__(self, model: torch.nn.Module, batch: TaughtBatch) -> tuple[torch.Tensor, float]:
-        logits = answer_logits(model, batch.tokens)
+        logits = wide(answer_logits(model, batch.tokens))
         hard = functional.cross_entropy(logits, batch.tokens.targets.to(logits.device), reduction="none")
         soft = _divergence(logits, batch.top_ids.to(logits.device), batch.top_log_probs.to(logits), self.temperature)
         losses = (1.0 - self.share) * hard + self.share * self.temperature**2 * soft

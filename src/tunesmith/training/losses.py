@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -13,9 +14,12 @@ from tunesmith.models.lm import computing, head_at, recomputing
 from tunesmith.models.tree_attention import attending, read_tree
 from tunesmith.training.batches import TokenBatch
 
+# Rows of logits that are widened at once: 12 MB of a vocabulary of 50,000.
+_ROWS_AT_ONCE = 64
+
 
 def answer_logits(model: torch.nn.Module, batch: TokenBatch) -> torch.Tensor:
-    """(n, vocabulary) next-token logits, float32 at least, where the batch's supervised tokens are predicted from."""
+    """(n, vocabulary) next-token logits, in the model's dtype, where supervised tokens are predicted from."""
     device = next(model.parameters()).device
     keep = (batch.keep[0].to(device), batch.keep[1].to(device))
     again: Callable[[], AbstractContextManager[None]] = nullcontext if batch.tree is None else partial(attending, model)
@@ -24,7 +28,42 @@ def answer_logits(model: torch.nn.Module, batch: TokenBatch) -> torch.Tensor:
             logits = read_tree(model, batch.tree)
         else:  # no mask: padding stands on the right, where causal attention never looks
             logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[0]
+    return logits
+
+
+def wide(logits: torch.Tensor) -> torch.Tensor:
+    """The same numbers in float32 at least, as losses are computed."""
     return logits if logits.dtype == torch.float64 else logits.float()
+
+
+class _TokenLogProbs(torch.autograd.Function):
+    """log softmax(logits)[target] by row. Kept for backward: the logits as they are, and one number a row."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        sums = torch.cat([wide(z).logsumexp(dim=1) for z in logits.split(_ROWS_AT_ONCE)])
+        ctx.save_for_backward(logits, targets, sums)
+        return wide(logits.gather(1, targets[:, None])[:, 0]) - sums
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """d log p(target) / d z = [target] - softmax(z)."""
+        logits, targets, sums = ctx.saved_tensors
+        out = torch.empty_like(logits)
+        parts = (t.split(_ROWS_AT_ONCE) for t in (out, logits, targets, sums, grads[0]))
+        for there, z, target, total, grad in zip(*parts, strict=True):
+            share = (wide(z) - total[:, None]).exp_().mul_(-grad[:, None])
+            there.copy_(share.scatter_add_(1, target[:, None], grad[:, None]))
+        return out, None
+
+
+def token_log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """(n,) log P of each target, in float32 at least, without a second table as wide as the vocabulary being kept.
+
+    logits: (n, vocabulary) of any floating type; targets: (n,). Their gradient is made in pieces, in their type.
+    """
+    found: torch.Tensor = _TokenLogProbs.apply(logits, targets)  # type: ignore[no-untyped-call]
+    return found
 
 
 def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor, float]:
@@ -32,7 +71,7 @@ def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor
 
     Returns the sum in nats and the weight of the tokens.
     """
-    logits = answer_logits(model, batch)
+    logits = wide(answer_logits(model, batch))
     losses = functional.cross_entropy(logits, batch.targets.to(logits.device), reduction="none")
     weights = batch.weights.to(logits.device)
     return (losses * weights).sum(), float(weights.sum())

@@ -23,7 +23,7 @@ from tunesmith.core.dataset import Rows
 from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.models.template import Asker
 from tunesmith.training.batches import Encoded, Packing, TokenBatch, batch_of, encode, row_groups, sample
-from tunesmith.training.losses import answer_logits
+from tunesmith.training.losses import answer_logits, token_log_probs
 
 
 def encode_pairs(rows: Rows, asker: Asker, *, max_tokens: int, room: int) -> Encoded:
@@ -153,7 +153,7 @@ def reference_log_probs(
 def answer_log_probs(model: torch.nn.Module, batch: TokenBatch) -> torch.Tensor:
     """(rows,) log P(answer and its end | prompt) in nats, a sum over the answer's tokens."""
     logits = answer_logits(model, batch)
-    log_probs = -functional.cross_entropy(logits, batch.targets.to(logits.device), reduction="none")
+    log_probs = token_log_probs(logits, batch.targets.to(logits.device))
     rows = batch.rows.to(logits.device)
     return log_probs.new_zeros(_rows_in(batch)).index_add(0, rows, log_probs)
 

@@ -27,7 +27,7 @@ from tunesmith.core.files import canonical, sha256_bytes, whole
 from tunesmith.models.lm import LanguageModel
 from tunesmith.models.template import Asker
 from tunesmith.training.batches import Packing, batch_of, encode, row_groups
-from tunesmith.training.losses import answer_logits
+from tunesmith.training.losses import answer_logits, wide
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -194,7 +194,7 @@ def ask_teacher(
     with torch.no_grad():
         for group, _ in row_groups(encoded, range(len(rows)), max_tokens=at_once, packing=packing):
             batch = batch_of(encoded, group, packing=packing)
-            logits = answer_logits(teacher.model, batch)
+            logits = wide(answer_logits(teacher.model, batch))
             found = torch.log_softmax(logits, dim=-1).topk(min(top, logits.shape[-1]), dim=-1)
             ids, logs = found.indices.cpu().numpy(), found.values.float().cpu().numpy()
             owner = batch.rows.numpy()
