@@ -218,22 +218,22 @@ def main() -> None:
 
     Of several processes that a launcher started (torchrun, `accelerate launch`), the main one runs the command.
     """
+    debug = "--debug" in sys.argv or bool(os.environ.get("TUNESMITH_DEBUG"))
+    if not debug:  # libraries' words to their own developers
+        warnings.simplefilter("ignore", FutureWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
     if not is_launched():
-        _command()
+        _command(debug=debug)
         return
     from tunesmith.training.workers import taking_part
 
     with taking_part() as is_main:
         if is_main:
-            _command()
+            _command(debug=debug)
 
 
-def _command() -> None:
-    debug = "--debug" in sys.argv or bool(os.environ.get("TUNESMITH_DEBUG"))
+def _command(*, debug: bool) -> None:
     sys.argv = [word for word in sys.argv if word != "--debug"]  # allowed anywhere on the line
-    if not debug:  # libraries' words to their own developers
-        warnings.simplefilter("ignore", FutureWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
     try:
         code = app(standalone_mode=False, prog_name="tunesmith")  # an Exit comes back as its code
     except TunesmithError as error:

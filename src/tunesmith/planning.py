@@ -268,7 +268,7 @@ def _decide_machine(config: Config) -> tuple[Config, list[Decision]]:
         from tunesmith.training.probe import probe_dtype
 
         assert config.threads != "auto"
-        dtype, why = probe_dtype(config.threads)
+        dtype, why = probe_dtype(config.threads, config.device)
         config = replace(config, dtype=dtype)
         decisions.append(Decision("dtype", dtype, why))
     return config, decisions

@@ -1,9 +1,30 @@
+import os
+
+import psutil
+import pytest
+
+from tunesmith.core import machine
 from tunesmith.core.machine import describe, free_cores, library_versions, memory_bytes, set_threads, usable_cores
 from tunesmith.core.meter import metered
 
 
 def test_free_cores_are_between_one_and_the_usable_ones():
     assert 1 <= free_cores(probe_s=0.05) <= usable_cores()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not bind processes to cores")
+def test_only_what_happens_on_the_cores_of_this_process_counts_as_busy(monkeypatch):
+    def free(busy, mine, quota=None):
+        monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: list(busy))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(mine))
+        monkeypatch.setattr(machine, "_cgroup_quota", lambda: quota)
+        return free_cores()
+
+    assert free([0.0] * 8, range(8)) == 8
+    assert free([100.0, 100.0, 40.0, 10.0], range(4)) == 2
+    assert free([100.0] * 4, range(4)) == 1
+    assert free([100.0] * 6 + [0.0] * 2, {6, 7}) == 2  # others are busy elsewhere
+    assert free([50.0] * 8, range(8), quota=2) == 2  # half the machine is idle, and this process may use two cores
 
 
 def test_the_machine_is_described_without_naming_its_owner():

@@ -36,6 +36,18 @@ def test_the_dtype_is_measured_here_and_the_thread_count_put_back() -> None:
     assert torch.get_num_threads() == before
 
 
+def test_the_dtype_is_measured_on_the_device_that_will_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    waited, made = [], []
+    ones = torch.ones
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda: waited.append(True))
+    monkeypatch.setattr(torch, "ones", lambda *n, device, **how: made.append(device) or ones(*n, **how))
+    assert probe.probe_dtype(1, "cuda")[1].split(" in float32 on ")[1].startswith("cuda")
+    assert set(made) == {"cuda"}
+    assert len(waited) >= 4  # each product is waited for, the first of each dtype and those that are timed
+
+
 def test_speeds_of_a_base_model_are_measured_on_rows_as_they_are_trained(tmp_path: Path) -> None:
     job_of(tmp_path)
     rows, prompt = tickets(20), Prompt("Choose a label of the list.", ("billing", "login"))

@@ -33,13 +33,17 @@ def usable_cores() -> int:
 
 
 def free_cores(*, probe_s: float = 0.3) -> int:
-    """Usable cores less those that other work keeps busy, measured over `probe_s` seconds; at least 1.
+    """Usable cores that other work leaves idle, measured over `probe_s` seconds; at least 1.
 
+    Of a machine with more cores than this process may use, only what happens on its own cores counts; where a quota
+    bounds it instead, idle time anywhere on the machine serves.
     Two threads on busy cores were measured 3 to 20 times slower than one, so threads follow free cores.
     """
-    cores = usable_cores()
-    busy = psutil.cpu_percent(interval=probe_s) / 100.0 * (psutil.cpu_count() or cores)
-    return max(1, min(cores, int(cores - busy + 0.5)))
+    busy = psutil.cpu_percent(interval=probe_s, percpu=True)
+    if hasattr(os, "sched_getaffinity"):
+        busy = [share for core, share in enumerate(busy) if core in os.sched_getaffinity(0)] or busy
+    idle = sum(1.0 - share / 100.0 for share in busy)
+    return max(1, min(usable_cores(), int(idle + 0.5)))
 
 
 def memory_bytes() -> tuple[int, int]:

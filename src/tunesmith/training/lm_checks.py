@@ -105,7 +105,8 @@ def untrained_adapter(base_loss: float, adapted_loss: float) -> Check:
 
 def adapter_moved(start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor]) -> Check:
     """Length of the way from the adapter's first weights to its last; not a number if any weight is not finite."""
-    squares = sum(float(((end[name].detach().double() - start[name].double()) ** 2).sum()) for name in start)
+    gaps = [(end[name].detach() - start[name]).cpu().double() for name in start]  # mps has no float64
+    squares = sum(float(gap.square().sum()) for gap in gaps)
     moved = math.sqrt(squares) if math.isfinite(squares) else float("nan")
     return Check(
         "distance that the adapter moved from its start",

@@ -85,7 +85,8 @@ def packed_gap(model: torch.nn.Module, encoded: Encoded) -> float:
     with computing(model), head_at(model, (torch.zeros_like(keep).to(device), keep.to(device))):
         packed = read_tree(model, tree)
     alone = torch.cat([_alone(model, row) for row in rows])
-    return float((packed.double() - alone.double()).norm() / alone.double().norm().clamp(min=1e-30))
+    packed, alone = packed.cpu().double(), alone.cpu().double()  # there and only there: mps has no float64
+    return float((packed - alone).norm() / alone.norm().clamp(min=1e-30))
 
 
 def _alone(model: torch.nn.Module, row: Sequence[int]) -> torch.Tensor:

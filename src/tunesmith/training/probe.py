@@ -36,8 +36,8 @@ _WRITTEN_AS_READ = 3.5
 _STEP_ROWS, _TIMED_TOKENS = 8, 800
 
 
-def probe_dtype(threads: int) -> tuple[Literal["bfloat16", "float32"], str]:
-    """The dtype in which this machine trains faster, with the reason. Takes about a second on `threads` threads."""
+def probe_dtype(threads: int, device: str = "cpu") -> tuple[Literal["bfloat16", "float32"], str]:
+    """The dtype in which this device trains faster, with the reason. Takes about a second, on the CPU on `threads`."""
     import torch
 
     before = torch.get_num_threads()
@@ -45,16 +45,18 @@ def probe_dtype(threads: int) -> tuple[Literal["bfloat16", "float32"], str]:
     try:
         seconds = {}
         for dtype in (torch.float32, torch.bfloat16):
-            x = torch.ones(_TOKENS, _WIDTH, dtype=dtype)
-            w = torch.ones(_INNER, _WIDTH, dtype=dtype)
-            seconds[dtype] = _quickest(lambda x=x, w=w: torch.nn.functional.linear(x, w))  # type: ignore[misc]
+            x = torch.ones(_TOKENS, _WIDTH, dtype=dtype, device=device)
+            w = torch.ones(_INNER, _WIDTH, dtype=dtype, device=device)
+            product = lambda x=x, w=w: torch.nn.functional.linear(x, w)  # noqa: E731
+            seconds[dtype] = _quickest(product, on=device)  # type: ignore[misc]
     finally:
         torch.set_num_threads(before)
     gain = seconds[torch.float32] / seconds[torch.bfloat16]
     flops = 2 * _TOKENS * _WIDTH * _INNER / 1e9
+    where = f"{threads} thread{'s' if threads > 1 else ''}" if device == "cpu" else device
     measured = (
         f"a layer's product runs at {flops / seconds[torch.bfloat16]:.0f} GFLOP/s in bfloat16 and "
-        f"{flops / seconds[torch.float32]:.0f} in float32 on {threads} thread{'s' if threads > 1 else ''}"
+        f"{flops / seconds[torch.float32]:.0f} in float32 on {where}"
     )
     if gain >= _CLEAR_WIN:
         return "bfloat16", f"{measured}: {gain:.1f}x faster"
@@ -112,8 +114,8 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
             (total / weight).backward()  # type: ignore[no-untyped-call]
 
     with torch.no_grad():
-        forward = _quickest(lambda: mean_loss(lm.model, batches), for_s=1.5)
-    per_token = _quickest(step, for_s=2.0) / sum(price(batch.ids.numel(), at_once) for batch in batches)
+        forward = _quickest(lambda: mean_loss(lm.model, batches), for_s=1.5, on=limits.device)
+    per_token = _quickest(step, for_s=2.0, on=limits.device) / sum(price(batch.ids.numel(), at_once) for batch in batches)
     steps = [range(start, min(start + _STEP_ROWS, len(encoded))) for start in range(0, len(encoded), _STEP_ROWS)]
     per_row = sum(map(priced, steps)) / len(encoded)
     texts = lm.template.tokenizer(list(rows.texts), add_special_tokens=False)["input_ids"]
@@ -152,17 +154,28 @@ def answer_tokens(tokens_per_text: float, n_labels: int, *, whole_tree: bool = F
     return tokens_per_text * _WRITTEN_AS_READ
 
 
-def _quickest(work: Callable[[], object], *, for_s: float = 0.25) -> float:
-    """Seconds of the fastest of several calls: other programs only ever make it slower."""
-    work()
+def _quickest(work: Callable[[], object], *, for_s: float = 0.25, on: str = "cpu") -> float:
+    """Seconds of the fastest of several calls: other programs only ever make it slower.
+
+    on: the device, whose queue is waited for: a call may come back before its arithmetic is done.
+    """
+    _run(work, on)
     best, began = float("inf"), time.perf_counter()
     while True:
         start = time.perf_counter()
-        work()
+        _run(work, on)
         now = time.perf_counter()
         best = min(best, now - start)
         if now - began >= for_s:
             return best
+
+
+def _run(work: Callable[[], object], on: str) -> None:
+    work()
+    if on != "cpu":
+        import torch
+
+        torch.accelerator.synchronize()
 
 
 def probe_encoder(folder: Path, texts: Sequence[str], limits: Limits) -> float:
@@ -170,7 +183,7 @@ def probe_encoder(folder: Path, texts: Sequence[str], limits: Limits) -> float:
     from tunesmith.models.encoder import Encoder
 
     encoder = Encoder.load(folder, limits)
-    return len(texts) / _quickest(lambda: encoder.embed(texts), for_s=1.0)
+    return len(texts) / _quickest(lambda: encoder.embed(texts), for_s=1.0, on=limits.device)
 
 
 def count_words(texts: Sequence[str]) -> float:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.context import Limits
 from tunesmith.core.errors import RunError, TunesmithError
+from tunesmith.core.events import Emit
 from tunesmith.core.machine import set_threads
 from tunesmith.core.meter import cpu_seconds
 from tunesmith.models.spec import ModelSpec
@@ -78,7 +79,7 @@ class Training:
 
 
 @contextmanager
-def called(group: Group, training: Training, encoded: Encoded) -> Iterator[None]:
+def called(group: Group, training: Training, encoded: Encoded, emit: Emit) -> Iterator[None]:
     """Inside the block the workers train beside this process, each on its share of the machine's threads."""
     if group.size == 1:
         yield
@@ -86,7 +87,9 @@ def called(group: Group, training: Training, encoded: Encoded) -> Iterator[None]
     _open_calls.append(training.system)
     group.from_main(training.to_dict())
     group.tensors_from_main(_to_tensors(encoded))
-    set_threads(_share(training.limits, group))
+    threads = _share(training.limits, group)
+    emit("train.shared", system=training.system, processes=group.size, threads_each=threads)
+    set_threads(threads)
     try:
         yield
         _workers_cpu_s[0] += _cpu_of_workers(group, 0.0)

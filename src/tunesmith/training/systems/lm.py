@@ -173,7 +173,7 @@ class Lm:
         )  # fmt: skip
         group = world() if plain and trunk.trunk is None else ALONE
         batches = goal.batches(training.batch, ctx.seed) if group.size == 1 else training.batches(encoded, group)
-        with called(group, training, encoded):
+        with called(group, training, encoded, ctx.emit):
             result = run_loop(
                 lm.model,
                 batches,
