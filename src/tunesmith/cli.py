@@ -261,7 +261,8 @@ def _exit_for(error: Exception, *, debug: bool) -> None:
     if code is not None and hasattr(error, "show"):  # wrong usage
         error.show()
         sys.exit(2)
-    if type(error).__name__ == "Abort":
+    if type(error).__name__ == "Abort":  # what the library makes of Ctrl-C
+        _complain("stopped.", "the same command goes on where it stopped.")
         sys.exit(130)
     if debug:
         raise error

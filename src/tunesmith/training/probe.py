@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -47,8 +48,7 @@ def probe_dtype(threads: int, device: str = "cpu") -> tuple[Literal["bfloat16", 
         for dtype in (torch.float32, torch.bfloat16):
             x = torch.ones(_TOKENS, _WIDTH, dtype=dtype, device=device)
             w = torch.ones(_INNER, _WIDTH, dtype=dtype, device=device)
-            product = lambda x=x, w=w: torch.nn.functional.linear(x, w)  # noqa: E731
-            seconds[dtype] = _quickest(product, on=device)  # type: ignore[misc]
+            seconds[dtype] = _quickest(partial(torch.nn.functional.linear, x, w), on=device)
     finally:
         torch.set_num_threads(before)
     gain = seconds[torch.float32] / seconds[torch.bfloat16]
