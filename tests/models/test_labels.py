@@ -225,3 +225,27 @@ def test_without_packing_the_padded_reader_is_taken(lm: LanguageModel, monkeypat
     monkeypatch.setattr(lm, "packs", False)
     assert lm.choose_labels(prompts, many(lm), prefix=prefix) == chosen
     assert sorted(used) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.slow
+def test_the_real_default_model_chooses_as_transformers_does_one_by_one() -> None:
+    from tunesmith.models.resolve import local, resolve
+
+    found = local(resolve("smollm2-135m-instruct", "lm"))
+    if found is None:
+        pytest.skip("smollm2-135m-instruct is not in the cache (tunesmith run, or make demo, puts it there)")
+    real = LanguageModel.load(found, Limits())
+    assert real.packs
+    names = ("card_arrival", "card_lost", "card_not_working", "cash_withdrawal_charge", "cash_withdrawal_fee", "refund")
+    system = "Answer with one of these labels: " + "; ".join(names)
+    texts = ("Where is my card?", "I lost my card, or it was stolen.", "It took a fee!", "When do I get my money back?")
+    prompts = [
+        real.template.prompt_ids([{"role": "system", "content": system}, {"role": "user", "content": text}])
+        for text in texts
+    ]
+    labels = [real.template.answer_ids(name) for name in names]
+    expected = [choice_by_transformers(real, prompt, labels) for prompt in prompts]
+    assert real.choose_labels(prompts, labels) == expected
+    scores = real.label_log_probs(prompts, labels)
+    by_one = [[by_hand(real, prompt, label) for label in labels] for prompt in prompts]
+    np.testing.assert_allclose(scores, by_one, atol=2e-3)

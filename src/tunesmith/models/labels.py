@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Logits at once; with 262,144 words those of one position take a megabyte.
 _LOGITS_BYTES = 256 << 20
+# Logits summed at once: a megabyte of them.
+_SUMMED = 1 << 18
 # Together, labels left unexpanded by the bounded search have at most this share of the best one's probability.
 _LEFT_OUT = 1e-3
 
@@ -96,13 +98,14 @@ def label_log_probs(
     every = list(range(len(labels)))
     with _reading(lm, prompts, prefix) as reader:
         for batch in reader.batches():
-            start = _log_softmax(reader.read(batch))  # (b, vocabulary)
-            bound = start[:, first].double().cpu().numpy()  # (b, k): a label is at most as probable as its first token
+            last = reader.read(batch)  # (b, vocabulary)
+            # (b, k) log-probabilities of the first tokens: a label is at most as probable as its own.
+            bound = (last[:, first].double() - _log_sum_exp(last)[:, None]).cpu().numpy()
             if exact:
-                scores[batch] = _expand(lm, reader, trie, start, dict.fromkeys(batch, every))
+                scores[batch] = _expand(lm, reader, trie, bound, dict.fromkeys(batch, every))
                 continue
             wanted = [np.flatnonzero(row >= row.max() + np.log(0.1)).tolist() for row in bound]
-            found = _expand(lm, reader, trie, start, dict(zip(batch, wanted, strict=True)))
+            found = _expand(lm, reader, trie, bound, dict(zip(batch, wanted, strict=True)))
             floor = found.max(axis=1) + np.log(_LEFT_OUT / len(labels))
             more = [
                 [i for i in np.flatnonzero(row >= least).tolist() if i not in set(have)]
@@ -110,7 +113,7 @@ def label_log_probs(
             ]
             again = [row for row, some in enumerate(more) if some]
             if again:
-                rest = _expand(lm, reader, trie, start[again], {batch[row]: more[row] for row in again})
+                rest = _expand(lm, reader, trie, bound[again], {batch[row]: more[row] for row in again})
                 found[again] = np.maximum(found[again], rest)
             scores[batch] = np.where(np.isfinite(found), found, bound)
     return scores
@@ -191,36 +194,32 @@ def _reading(
         yield PaddedReader(lm, prompts, prefix)
         return
     with packing(lm):
-        yield PackedReader(lm, prompts, prefix)
+        yield PackedReader(lm, prompts)
 
 
 def _expand(
     lm: LanguageModel,
     reader: PackedReader | PaddedReader,
     trie: Trie,
-    start: torch.Tensor,
+    opening: NDArray[np.float64],
     wanted: dict[int, list[int]],
 ) -> NDArray[np.float64]:
     """(b, k) log-probabilities of the wanted labels of each prompt, -inf for the others.
 
-    wanted: {prompt: its labels}. start: (b, vocabulary) log-probabilities after each of these prompts.
+    wanted: {prompt: its labels}. opening: (b, k) log-probabilities of the labels' first tokens after these prompts.
     """
     scores = np.full((len(wanted), len(trie.steps)), -np.inf)
     at_once = max(1, _LOGITS_BYTES // (4 * lm.vocabulary))
     nodes = {i: trie.nodes_of(some) for i, some in wanted.items()}
     row_of = {i: row for row, i in enumerate(wanted)}
     for part in _parts(nodes, at_once):
-        asked = {i: sorted({step for label in wanted[i] for step in trie.steps[label]}) for i in part}
-        log_p: dict[int, dict[tuple[int, int], float]] = {}
-        for i in part:
-            opening = [step for step in asked[i] if step[0] == 0]
-            words = torch.tensor([word for _, word in opening], dtype=torch.long, device=lm.device)
-            log_p[i] = dict(zip(opening, start[row_of[i], words].double().tolist(), strict=True))
+        asked = {i: sorted({step for label in wanted[i] for step in trie.steps[label][1:]}) for i in part}
+        log_p: dict[int, dict[tuple[int, int], float]] = {i: {} for i in part}
         hanging = {i: _twig(trie, nodes[i]) for i in part if nodes[i]}
         if hanging:
             logits = reader.look(hanging)
             spot = {(i, node): n for n, (i, node) in enumerate((i, node) for i in hanging for node in nodes[i])}
-            picks = [(i, step) for i in hanging for step in asked[i] if step[0]]
+            picks = [(i, step) for i in hanging for step in asked[i]]
             chosen = torch.tensor([spot[i, node] for i, (node, _) in picks], device=lm.device)
             words = torch.tensor([word for _, (_, word) in picks], device=lm.device)
             values = logits[chosen, words].double() - _log_sum_exp(logits)[chosen]
@@ -228,7 +227,8 @@ def _expand(
                 log_p[i][step] = value
         for i in part:
             for label in wanted[i]:
-                scores[row_of[i], label] = sum(log_p[i][step] for step in trie.steps[label])
+                after = sum(log_p[i][step] for step in trie.steps[label][1:])
+                scores[row_of[i], label] = opening[row_of[i], label] + after
     return scores
 
 
@@ -252,11 +252,7 @@ def _parts(nodes: dict[int, list[int]], at_once: int) -> Iterator[list[int]]:
         yield part
 
 
-def _log_softmax(logits: torch.Tensor) -> torch.Tensor:
-    return logits.double() - _log_sum_exp(logits)[:, None]
-
-
 def _log_sum_exp(logits: torch.Tensor) -> torch.Tensor:
-    """(n,) float64 log of the sum over the vocabulary, in slices that bound the memory."""
-    step = max(1, _LOGITS_BYTES // (8 * logits.shape[1]))
+    """(n,) float64 log of the sum over the vocabulary, in slices that stay in the processor's cache."""
+    step = max(1, _SUMMED // logits.shape[1])
     return torch.cat([torch.logsumexp(part, dim=1) for part in torch.split(logits, step)]).double()

@@ -57,14 +57,14 @@ class _New:
 
 
 class PackedReader:
-    """Reads batches of prompts; see the module. prefix: ids that prompts are known to begin with, if any.
+    """Reads batches of prompts; see the module. What all of them begin with is read once.
 
     Whether a model can be read so is for `packs` to say. Use inside `packing(lm)`.
     """
 
-    def __init__(self, lm: LanguageModel, prompts: Sequence[Sequence[int]], prefix: Sequence[int] = ()) -> None:
+    def __init__(self, lm: LanguageModel, prompts: Sequence[Sequence[int]]) -> None:
         self.lm, self.prompts = lm, prompts
-        self.prefix = shared_prefix(prompts, _beginning(prompts, prefix))
+        self.prefix = shared_prefix(prompts, prompts[0]) if prompts else []
         self._cache = new_cache()
         self._branches: list[_Branch] = []
         self._at: list[int] = []
@@ -205,15 +205,6 @@ def _alone(lm: LanguageModel, row: Sequence[int]) -> torch.Tensor:
 
 def _gap(a: torch.Tensor, b: torch.Tensor) -> float:
     return float((a.double() - b.double()).norm() / b.double().norm().clamp(min=1e-30))
-
-
-def _beginning(prompts: Sequence[Sequence[int]], prefix: Sequence[int]) -> Sequence[int]:
-    """What all prompts begin with, known or not."""
-    if not prompts:
-        return prefix
-    first, last = min(prompts, key=tuple), max(prompts, key=tuple)
-    n = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
-    return first[:n]
 
 
 def _starts(lengths: Sequence[int]) -> list[int]:
