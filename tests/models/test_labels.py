@@ -227,6 +227,33 @@ def test_without_packing_the_padded_reader_is_taken(lm: LanguageModel, monkeypat
     assert sorted(used) == [0, 1, 2, 3, 4]
 
 
+def test_an_adapter_is_read_through(lm: LanguageModel, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+
+    other = family("llama", lm, tmp_path)
+    prompts, prefix = prompts_of(lm, 6)
+    before = other.label_log_probs(prompts, many(lm))
+    torch.manual_seed(1)
+    config = LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    tuned = LanguageModel(get_peft_model(other.model, config).eval(), other.template, other.folder)  # type: ignore[arg-type]
+    assert tuned.packs
+    labels = many(lm)
+    assert tuned.choose_labels(prompts, labels) == [choice_by_transformers(tuned, p, labels) for p in prompts]
+    scores = tuned.label_log_probs(prompts, labels, prefix=prefix)
+    np.testing.assert_allclose(scores, [[by_hand(tuned, p, a) for a in labels] for p in prompts], atol=5e-4)
+    assert float(np.abs(scores - before).max()) > 0.1
+
+
+def test_a_bfloat16_base_is_read_in_packed_rows_too(lm: LanguageModel, tmp_path: Path) -> None:
+    half = LanguageModel.load(tiny_lm(tmp_path / "tiny"), Limits(dtype="bfloat16"))
+    prompts, _ = prompts_of(lm, 5)
+    assert half.packs
+    packed = half.label_log_probs(prompts, many(lm))
+    half.packs = False
+    # Eight bits of mantissa through two layers; sums of up to ten terms of size 5.
+    np.testing.assert_allclose(packed, half.label_log_probs(prompts, many(lm)), atol=0.5)
+
+
 @pytest.mark.slow
 def test_the_real_default_model_chooses_as_transformers_does_one_by_one() -> None:
     from tunesmith.models.resolve import local, resolve
