@@ -75,7 +75,7 @@ def branch_attention(
     """
     layout, form = form_of(module, query, attention_mask, given)
     with torch.autocast(query.device.type, enabled=False):
-        found = _attend(*(_wide(x[0]) for x in (query, key, value)), layout, form)
+        found = _attend(_wide(query[0]), _wide(key[0]), _wide(value[0]), layout, form)
     return found.to(query.dtype).transpose(0, 1)[None], None
 
 
