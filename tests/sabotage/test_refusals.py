@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import subprocess
 import sys
@@ -105,7 +106,7 @@ def test_a_layer_that_overflows_though_every_weight_is_finite_is_named(
         fit(tmp_path)
 
 
-@pytest.mark.parametrize("rate", [1e12, 1e30])
+@pytest.mark.parametrize("rate", [1e30, 1e35])
 def test_a_huge_rate_is_stopped_naming_step_and_layer_and_saves_nothing(
     tiny: Path, tmp_path: Path, rate: float
 ) -> None:
@@ -231,7 +232,24 @@ def test_rows_longer_than_the_context_are_refused_with_their_number_the_longest_
 
 # Through the command line
 
-CLI = ["--only", "lm", "--only", "copying", "--threads", "1", "--budget", "40s"]
+WORDS = (
+    *("parcel", "courier", "late", "address", "arrive", "invoice", "charged", "refund", "payment", "price", "lamp"),
+    *("password", "login", "email", "locked", "profile", "table", "window", "broken", "repaired", "colour", "garden"),
+    *("letter", "neighbour", "station", "ticket", "morning", "evening", "winter", "summer", "river", "kitchen"),
+)
+
+
+def letters(path: Path, *, long: bool) -> None:
+    """150 unlike letters with a note of their first words; long: a tenth of them too long for a short context."""
+    draw = random.Random(0)
+    rows = []
+    for i in range(150):
+        words = draw.choices(WORDS, k=300 if long and i % 10 == 0 else 14)
+        rows.append({"letter": " ".join(words) + ".", "note": " ".join(words[:3]) + "."})
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+CLI = ["--only", "lm", "--only", "copying", "--threads", "1", "--budget", "90s"]
 
 
 @pytest.mark.slow
@@ -256,11 +274,9 @@ def test_the_command_line_says_it_with_its_exit_code_and_leaves_nothing_half_wri
         tensors = load_file(folder / "model.safetensors")
         tensors["model.layers.1.mlp.down_proj.weight"][0, 0] = float("inf")
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    rows = long_rows(120, 90) if fault in ("context", "allowed") else echoes(120)
-    lines = (json.dumps({"letter": text, "note": note}) for text, note in zip(rows.texts, rows.targets, strict=True))
-    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    letters(tmp_path / "rows.jsonl", long=fault in ("context", "allowed"))
     words = ["run", tmp_path / "rows.jsonl", "--target", "note", "--task", "rewrite", "--lm", f"folder:{folder}",
-             "--encoder", "none", "--out", tmp_path / "run", "--set", "dtype=float32", *CLI]  # fmt: skip
+             "--encoder", "none", "--out", tmp_path / "run", "--set", "dtype=float32", "--set", "model.at_least=[lm]", *CLI]  # fmt: skip
     if fault == "rate":
         words += ["--set", "train.rate=1e30"]
     if fault == "allowed":

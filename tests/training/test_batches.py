@@ -144,3 +144,19 @@ def test_the_batches_of_a_step_depend_on_seed_and_step_alone(lm: LanguageModel, 
         return [np.concatenate([b.targets.numpy() for b in batches(step)]).tolist() for step in range(3)]
 
     assert learned(first) != learned(other)
+
+
+@pytest.mark.parametrize("name", ["lora", "ia3", "layernorm"])
+def test_recomputing_in_bfloat16_is_what_was_computed_first(tmp_path: Path, name: str) -> None:
+    """Backward happens when the blocks that set up the arithmetic have long been left."""
+    job_of(tmp_path)
+    lm = LanguageModel.load(tmp_path / "tiny", Limits(dtype="bfloat16"))
+    model = method.get(name).apply(lm.model, {}, seed=0)
+    encoded = encoded_of(lm, tmp_path)
+    found = []
+    for large in (False, True):
+        model.zero_grad()
+        answer_loss(model, batch_of(encoded, range(6), large=large))[0].backward()  # type: ignore[no-untyped-call]
+        found.append({n: t.grad for n, t in model.named_parameters() if t.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][n], found[1][n]) for n in found[0])

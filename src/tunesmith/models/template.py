@@ -73,13 +73,13 @@ class Template:
         after = after.lstrip()
         following = tokenizer.encode(after, add_special_tokens=False)
         end = following[0] if following and following[0] in special else tokenizer.eos_token_id
-        mark = _CONTROL.match(after)
-        if mark and end != following[0]:
-            alone = tokenizer.encode(mark.group(), add_special_tokens=False)
-            if not _is_token(tokenizer, mark.group()):
-                raise _lacks(tokenizer, [mark.group()], f"ends an answer with {mark.group()!r}", len(alone))
+        typed = _CONTROL.match(after)
+        if typed and end != following[0]:
+            alone = tokenizer.encode(typed.group(), add_special_tokens=False)
+            if not _is_token(tokenizer, typed.group()):
+                raise _lacks(tokenizer, [typed.group()], f"ends an answer with {typed.group()!r}", len(alone))
             end = alone[0]
-        _refuse_split_marks(tokenizer, mark.group() if mark else None)
+        _refuse_split_marks(tokenizer, typed.group() if typed else None)
         return cls(tokenizer, lead, int(end))
 
     @property
