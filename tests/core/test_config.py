@@ -90,3 +90,12 @@ def test_sizes_know_decimal_and_binary_units():
     assert parse_bytes("2GB", where="x") == 2 * 10**9
     assert parse_bytes("512MiB", where="x") == 512 * 2**20
     assert parse_bytes("1.5 kb", where="x") == 1500
+
+
+def test_a_number_with_an_exponent_and_no_point_is_a_number():
+    """YAML 1.1 reads 1e-3 as text."""
+    from tunesmith.training.train import TrainOptions
+
+    assert load_options(TrainOptions, {"rate": "1e-3"}, where="train").rate == 0.001
+    with pytest.raises(ConfigError, match=r"train\.rate"):
+        load_options(TrainOptions, {"rate": "1e-"}, where="train")

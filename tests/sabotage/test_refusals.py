@@ -249,7 +249,7 @@ def letters(path: Path, *, long: bool) -> None:
     path.write_text("\n".join(map(json.dumps, rows)))
 
 
-CLI = ["--only", "lm", "--only", "copying", "--threads", "1", "--budget", "90s"]
+CLI = ["--set", "model.at_least=[lm]", "--only", "lm", "--only", "copying", "--threads", "1", "--budget", "90s"]
 
 
 @pytest.mark.slow
@@ -276,7 +276,7 @@ def test_the_command_line_says_it_with_its_exit_code_and_leaves_nothing_half_wri
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     letters(tmp_path / "rows.jsonl", long=fault in ("context", "allowed"))
     words = ["run", tmp_path / "rows.jsonl", "--target", "note", "--task", "rewrite", "--lm", f"folder:{folder}",
-             "--encoder", "none", "--out", tmp_path / "run", "--set", "dtype=float32", "--set", "model.at_least=[lm]", *CLI]  # fmt: skip
+             "--encoder", "none", "--out", tmp_path / "run", "--set", "dtype=float32", *CLI]  # fmt: skip
     if fault == "rate":
         words += ["--set", "train.rate=1e30"]
     if fault == "allowed":

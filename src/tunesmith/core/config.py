@@ -20,6 +20,8 @@ from tunesmith.core.errors import ConfigError, did_you_mean
 AUTO = "auto"
 T = TypeVar("T")
 
+# 1e-3 is text to YAML 1.1, which wants 1.0e-3; nobody means text.
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 _DURATIONS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
@@ -94,7 +96,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         return value if isinstance(value, hint) else load_options(hint, value, where=where)  # type: ignore[arg-type]
     elif hint is Path and isinstance(value, str | Path):
         return Path(value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    elif hint is float and (_is_number(value) or (isinstance(value, str) and _EXPONENT.fullmatch(value))):
         return float(value)
     elif hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -125,6 +127,10 @@ def _convert_union(value: Any, args: tuple[Any, ...], where: str) -> Any:
         raise ConfigError(_expected(where, literals, value), hint=did_you_mean(value, [str(a) for a in literals]))
     words = " or ".join(_named(arg) for arg in args if arg is not type(None))
     raise ConfigError(f"{where}: expected {words}, got {_shown(value)}.")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_literal(hint: Any) -> bool:
