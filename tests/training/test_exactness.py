@@ -149,10 +149,10 @@ def test_the_comparison_would_notice_a_fault(fault: str, monkeypatch: pytest.Mon
 
         monkeypatch.setattr(tree_attention, "blocks_of", one_after_the_other)
     else:
-        form = tree_attention._Form
+        form = tree_attention.Form
         given = {"window": None} if fault == "window" else {"cap": None}
         monkeypatch.setattr(
-            tree_attention, "_Form", lambda s, c, w: form(**{"scale": s, "cap": c, "window": w} | given)
+            tree_attention, "Form", lambda s, c, w, *_: form(**{"scale": s, "cap": c, "window": w} | given)
         )
     _, ours = gradients(model, lambda: on_trees(model, encoded, rows))
     assert max(gaps(ours, theirs).values()) > 1e-3

@@ -115,7 +115,8 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
 
     with torch.no_grad():
         forward = _quickest(lambda: mean_loss(lm.model, batches), for_s=1.5, on=limits.device)
-    per_token = _quickest(step, for_s=2.0, on=limits.device) / sum(price(batch.ids.numel(), at_once) for batch in batches)
+    timed = sum(price(batch.ids.numel(), at_once) for batch in batches)
+    per_token = _quickest(step, for_s=2.0, on=limits.device) / timed
     steps = [range(start, min(start + _STEP_ROWS, len(encoded))) for start in range(0, len(encoded), _STEP_ROWS)]
     per_row = sum(map(priced, steps)) / len(encoded)
     texts = lm.template.tokenizer(list(rows.texts), add_special_tokens=False)["input_ids"]
