@@ -37,6 +37,7 @@ Budget = Annotated[str | None, typer.Option(help="wall time from command to repo
 Seed = Annotated[int | None, typer.Option(help="seed of every random choice")]
 Threads = Annotated[int | None, typer.Option(help="threads (default: the free cores)")]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps")]
+MaxMemory = Annotated[str | None, typer.Option(help="memory that the process may hold, such as 2GB")]
 Encoder = Annotated[str | None, typer.Option(help="encoder: catalogue name, hub id, folder, or none")]
 Lm = Annotated[str | None, typer.Option(help="language model: catalogue name, hub id, folder, or none")]
 Only = Annotated[list[str] | None, typer.Option("--only", help="consider only this rung (repeat for several)")]
@@ -56,7 +57,8 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     source: Source,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
-    seed: Seed = None, threads: Threads = None, device: Device = None, encoder: Encoder = None, lm: Lm = None,
+    seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
+    encoder: Encoder = None, lm: Lm = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
@@ -79,7 +81,8 @@ def plan(  # noqa: PLR0913
     source: Source,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
-    seed: Seed = None, threads: Threads = None, device: Device = None, encoder: Encoder = None, lm: Lm = None,
+    seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
+    encoder: Encoder = None, lm: Lm = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Every decision with its reason, and the forecast. Nothing is trained."""
@@ -302,7 +305,7 @@ def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """The keys of the config that a command line names, unset ones left out."""
-    names = ("target", "task", "test", "dev", "group", "time", "budget", "seed", "threads", "device")
+    names = ("target", "task", "test", "dev", "group", "time", "budget", "seed", "threads", "device", "max_memory")
     options: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
     for name in ("test", "dev"):
         if name in options:

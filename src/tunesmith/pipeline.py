@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from tunesmith.core.config import dump_options
-from tunesmith.core.context import Context, Limits
+from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, RunError
 from tunesmith.core.events import EventLog, Listener
@@ -67,6 +67,7 @@ def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: boo
         plan = plan_work(plan, data, folder, left_s=left_s, emit=run.emit)
         if only_plan:
             return plan
+        run.limits = plan.limits  # max_memory may ask for another dtype of the base
         ladder = run.stage(select, data, plan.config.model, plan.config.train)
         trained = run.stage(train, data, ladder, plan.config.train)
         report = run.stage(evaluate, data, ladder, trained, plan.config.evaluate, _history(run, plan))
@@ -218,10 +219,7 @@ class SavedRun:
 
     @property
     def _context(self) -> Context:
-        limits = self.plan.limits
-        return Context(
-            self.folder, self.plan.config.seed, Limits(limits.threads, limits.device, limits.dtype), EventLog(None)
-        )
+        return Context(self.folder, self.plan.config.seed, self.plan.limits, EventLog(None))
 
     def _stage(self, name: str, file: str) -> Path:
         folder = self.folder / name

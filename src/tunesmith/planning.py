@@ -8,7 +8,7 @@ as long as what it was made from is unchanged: the clock never decides twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -34,6 +34,7 @@ from tunesmith.training.select import SelectOptions, needs_cross_validation
 from tunesmith.training.systems import RungPlan
 from tunesmith.training.systems import system as systems
 from tunesmith.training.train import TrainOptions
+from tunesmith.training.within import longest_row, refuse_too_little, way_within
 
 DEFAULT_BUDGET_S = 600.0
 DEFAULT_ENCODER = "all-minilm-l6-v2"
@@ -57,6 +58,10 @@ class Config:
     device: Literal["auto", "cpu", "cuda", "mps"] = field(default="auto", metadata={"help": "where models run"})
     dtype: Literal["auto", "float32", "bfloat16"] = field(
         default="auto", metadata={"help": "of frozen weights in training; 'auto' probes what pays"}
+    )
+    max_memory: int | None = field(
+        default=None,
+        metadata={"unit": "bytes", "help": "memory that the process may hold, such as 2GB; none: no bound"},
     )
 
 
@@ -85,7 +90,8 @@ class Plan:
     def limits(self) -> Limits:
         c = self.config
         assert c.threads != "auto", "machine decisions come first"
-        return Limits(c.threads, c.device, c.dtype)
+        held = c.dtype if c.train.base_dtype == "auto" else c.train.base_dtype
+        return Limits(c.threads, c.device, held, c.max_memory)
 
     @property
     def budget_s(self) -> float:
@@ -116,7 +122,8 @@ def config_from(table: Any, *, base: Path | None = None) -> Config:
     if not isinstance(table, Mapping):
         raise ConfigError("config: expected tables such as 'data:' and 'model:'.")
     table = {key: value for key, value in table.items() if key != "plan"}
-    known = {"data", "curate", "model", "train", "evaluate", "budget", "seed", "threads", "device", "dtype"}
+    known = {"data", "curate", "model", "train", "evaluate", "budget", "seed", "threads", "device", "dtype",
+             "max_memory"}  # fmt: skip
     for key in table:
         if key not in known:
             raise ConfigError(f"config.{key}: no such table or option.", hint=did_you_mean(str(key), known))
@@ -130,7 +137,8 @@ def config_from(table: Any, *, base: Path | None = None) -> Config:
 def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
     """The plan of a run folder, with machine and data decided; what was decided before is kept."""
     old = read_plan(folder / "plan.yaml")
-    machine_from = _hash(config.threads, config.device, config.dtype, library_versions())
+    refuse_too_little(config.max_memory)
+    machine_from = _hash(config.threads, config.device, config.dtype, config.max_memory, library_versions())
     files = [p for p in (*paths_of(config.data), config.data.test, config.data.dev) if p is not None]
     data_from = _hash(dump_options(config.data), [sha256_path(existing(p)) for p in files], library_versions())
     made_from = {"machine": machine_from, "data": data_from}
@@ -199,6 +207,14 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     if model.rungs == "auto":
         runnable = [n for n in names if serves(n) and systems.get(n).needs in ("nothing", *folders)]
         began = time.monotonic()
+        too_large: dict[str, str] = {}
+        if "lm" in folders:
+            config, too_large, made = _within(plan, data, folders["lm"], runnable)
+            decisions += made
+            plan = replace(plan, config=config)
+            runnable = [n for n in runnable if n not in too_large]
+            if all(systems.get(n).needs != "lm" for n in runnable):
+                del folders["lm"]
         probe = _probe(data, folders, plan.limits, emit)
         size = _size(data)
         left_s -= time.monotonic() - began  # what the probe took
@@ -209,7 +225,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         for name in names:
             if name not in runnable:
                 why = f"it answers {' or '.join(systems.get(name).outputs)}, and this task asks for {output}"
-                if serves(name):
+                if name in too_large:
+                    why = too_large[name]
+                elif serves(name):
                     why = lost.get(systems.get(name).needs, f"model.{systems.get(name).needs} is 'none'")
                 rungs.append(RungPlan(name, run=False, why=why))
         model = replace(model, rungs=tuple(rungs))
@@ -302,6 +320,30 @@ def _base_model(kind: str, wanted: str, emit: Emit) -> tuple[ModelSpec | None, P
         return None, None, f"the default {kind} cannot be had here: {error.message}"
     why = "you named it" if wanted != "auto" else f"the default {kind}: {spec.licence}, runs on a laptop"
     return spec, place, why
+
+
+def _within(
+    plan: Plan, data: Dataset, folder: Path, names: Sequence[str]
+) -> tuple[Config, dict[str, str], list[Decision]]:
+    """The config with a dtype and a method that stay below max_memory, the rungs that cannot, and why."""
+    config = plan.config
+    names = [name for name in names if systems.get(name).needs == "lm"]
+    if config.max_memory is None or not names:
+        return config, {}, []
+    longest = longest_row(data.rows("train"), folder, tasks.get(data.task), prompt_of(data))
+    way = way_within(
+        config.max_memory, folder, names, longest=longest, options=config.train.for_rungs(),
+        dtype=cast("Literal['float32', 'bfloat16']", plan.limits.dtype),
+        free_dtype=config.train.base_dtype == "auto" and any(d.what == "dtype" for d in plan.decisions),
+    )  # fmt: skip
+    decisions = []
+    if way.dtype != plan.limits.dtype:
+        decisions.append(Decision("train.base_dtype", way.dtype, way.why))
+        config = replace(config, train=replace(config.train, base_dtype=way.dtype))
+    if way.method is not None:
+        decisions.append(Decision("train.method", way.method, way.why))
+        config = replace(config, train=replace(config.train, method=way.method))
+    return config, dict(way.not_run), decisions
 
 
 def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emit) -> Probe:

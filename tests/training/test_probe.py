@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from lm_case import job_of, tickets
@@ -75,48 +74,3 @@ def test_what_the_rows_of_a_step_share_is_not_forecast_once_per_row(
     lm = LanguageModel.load(tmp_path / "tiny", Limits())
     longer = len(lm.template.tokenizer.encode("Choose. " * 59, add_special_tokens=False))
     assert per_row(long) - per_row(short) == pytest.approx(longer / 8, rel=0.1)
-
-
-def test_micro_batches_shrink_with_the_memory_and_the_size_of_numbers(tmp_path: Path) -> None:
-    job_of(tmp_path)
-    model = LanguageModel.load(tmp_path / "tiny", Limits()).model
-
-    def tokens(**limits: Any) -> int:
-        return probe.micro_batch_tokens(model, Limits(**limits))
-
-    small, large = tokens(max_memory_bytes=64 << 20), tokens(max_memory_bytes=640 << 20)
-    assert small * 9 < large < small * 11
-    assert tokens(dtype="bfloat16", max_memory_bytes=64 << 20) > small
-    assert tokens(max_memory_bytes=1) == 64
-
-
-def test_what_autograd_keeps_stays_below_the_bound(tmp_path: Path) -> None:
-    """Bytes of all saved tensors of one micro-batch as large as is allowed, counted."""
-    import torch
-
-    from tunesmith.models.methods import method
-    from tunesmith.training.batches import Encoded, micro_batches
-    from tunesmith.training.losses import answer_loss
-
-    job_of(tmp_path)
-    bound = 24 << 20
-    limits = Limits(max_memory_bytes=3 * bound)
-    model = method.get("lora").apply(LanguageModel.load(tmp_path / "tiny", limits).model, {"rank": 2}, seed=0)
-    n = probe.micro_batch_tokens(model, limits) // 64
-    rows = Encoded(tuple((3 + i % 700, *range(3, 66)) for i in range(n)), (56,) * n, (1,) * n, (1.0,) * n)
-    batches = micro_batches(rows, range(n), max_tokens=64 * n)
-    assert len(batches) == 1
-    own = {t.untyped_storage().data_ptr() for t in model.parameters()}
-    kept: dict[int, torch.Tensor] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = tensor
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
-        total, _ = answer_loss(model, batches[0])
-    size = sum(t.untyped_storage().nbytes() for t in kept.values())
-    assert total.isfinite()
-    assert bound / 4 < size <= bound * 1.1

@@ -14,7 +14,7 @@ import shutil
 import sys
 import typing
 from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -156,7 +156,8 @@ class Run:
             "inputs": [self._keys[id(value)] for value in inputs if id(value) in self._keys],
             "options": [_keyed(value) for value in options],
             "seed": self.seed,
-            "limits": {"threads": self.limits.threads, "device": self.limits.device, "dtype": self.limits.dtype},
+            # A limit of memory cuts micro-batches, and with them last digits.
+            "limits": asdict(self.limits),
             "versions": library_versions(),
         }
 

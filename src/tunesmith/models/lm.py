@@ -22,6 +22,7 @@ import torch
 
 from tunesmith.core.context import Limits
 from tunesmith.core.errors import ModelError
+from tunesmith.models import weights
 from tunesmith.models.methods import saved_with
 from tunesmith.models.quiet import silent
 from tunesmith.models.template import Template
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 # A context that no shared machine should be asked for by default; longer prompts are cut in the middle, counted.
 _LONGEST = 1 << 17
+# mallopt(3). A fixed threshold: left alone, glibc raises it to the largest block that was ever freed.
+_M_MMAP_THRESHOLD, _LARGE_BLOCK = -3, 256 << 10
 
 
 @dataclass(eq=False)
@@ -59,15 +62,18 @@ class LanguageModel:
             with silent():
                 config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
                 tokenizer = AutoTokenizer.from_pretrained(words, local_files_only=True, trust_remote_code=False)
-                model = AutoModelForCausalLM.from_pretrained(
-                    folder,
-                    config=config,
-                    dtype=getattr(torch, limits.dtype),
-                    attn_implementation=_attention(config),
-                    local_files_only=True,
-                    trust_remote_code=False,
-                    use_safetensors=True,
-                )
+                dtype, attention = getattr(torch, limits.dtype), _attention(config)
+                model = weights.load(folder, config, dtype=dtype, attention=attention)
+                if model is None:
+                    model = AutoModelForCausalLM.from_pretrained(
+                        folder,
+                        config=config,
+                        dtype=dtype,
+                        attn_implementation=attention,
+                        local_files_only=True,
+                        trust_remote_code=False,
+                        use_safetensors=True,
+                    )
                 if adapter is not None:
                     model = saved_with(adapter).load(model, adapter)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
@@ -88,6 +94,10 @@ class LanguageModel:
                 hint="use the tokenizer that belongs to the model; its special tokens must be in its vocabulary.",
             )
         return lm
+
+    def let_go(self) -> None:
+        """Give up the weights; the template stays."""
+        self.model = torch.nn.Module()
 
     @property
     def context(self) -> int:
@@ -250,6 +260,20 @@ def recomputing(
         yield
     finally:
         model.gradient_checkpointing_disable()  # type: ignore[operator]
+
+
+def share_no_pools() -> None:
+    """From now on take large blocks from the system, and give each back as soon as it is freed; for good.
+
+    glibc puts small objects that live into the holes that large ones leave, and aligned blocks never fit where one of
+    equal size was freed: its pools hold nearly twice of what is kept. Without pools a process holds what it needs, and
+    pays for every page anew: a training step takes half as much again (docs/log.md). Does nothing where the C library
+    is another one.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+        if mallopt is not None:
+            mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
 def release_memory() -> None:

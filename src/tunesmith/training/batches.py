@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,20 @@ _BUSY = 384
 # layer, and one layer's at a time), and costs a third more (a second forward pass).
 _RECOMPUTED_AT_ONCE = 8
 _RECOMPUTING = 1.35
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the rows of a step are cut into micro-batches; see `micro_batches`."""
+
+    max_tokens: int
+    max_recomputed: int | None
+    packing: Packing
+
+    def told(self) -> dict[str, Any]:
+        """The same as keywords."""
+        return asdict(self)
+
 
 _Groups = list[tuple[int, list[int]]]  # [(tokens, rows)]
 
@@ -144,27 +158,44 @@ def batch_of(encoded: Encoded, rows: Sequence[int], *, packing: Packing = "tree"
 
 
 def micro_batches(
-    encoded: Encoded, rows: Sequence[int], *, max_tokens: int, packing: Packing = "tree", parts: int = 1
+    encoded: Encoded,
+    rows: Sequence[int],
+    *,
+    max_tokens: int,
+    max_recomputed: int | None = None,
+    packing: Packing = "tree",
+    parts: int = 1,
 ) -> list[TokenBatch]:
     """The rows in batches whose activations are kept for at most `max_tokens` tokens.
 
     A batch that is larger keeps one activation per layer and computes the rest again (`large`): a padded one if a
     single row is longer than that, a packed one too where reading a shared beginning once outweighs the recomputing.
+    max_recomputed: tokens of such a batch, which a single row may exceed; None: eight times max_tokens. max_tokens 0:
+    all are recomputed.
     parts: processes that compute them at the same time; there is a batch for each, as even as the rows allow.
     """
-    groups = row_groups(encoded, rows, max_tokens=max_tokens, packing=packing, parts=parts)
+    groups = row_groups(
+        encoded, rows, max_tokens=max_tokens, max_recomputed=max_recomputed, packing=packing, parts=parts
+    )
     return [batch_of(encoded, group, packing=packing, large=large) for group, large in groups]
 
 
 def row_groups(
-    encoded: Encoded, rows: Sequence[int], *, max_tokens: int, packing: Packing = "tree", parts: int = 1
+    encoded: Encoded,
+    rows: Sequence[int],
+    *,
+    max_tokens: int,
+    max_recomputed: int | None = None,
+    packing: Packing = "tree",
+    parts: int = 1,
 ) -> list[tuple[list[int], bool]]:
     """[(rows, large)] of `micro_batches`, for objectives that add to a batch what only they know of its rows."""
+    again = _RECOMPUTED_AT_ONCE * max_tokens if max_recomputed is None else max_recomputed
     if packing == "padded":
-        groups = _alike(encoded, rows, max_tokens)
+        groups = _alike(encoded, rows, max_tokens or again)
     else:
         groups = min(
-            (_trees(encoded, rows, tokens) for tokens in (max_tokens, _RECOMPUTED_AT_ONCE * max_tokens)),
+            (_trees(encoded, rows, tokens) for tokens in ((max_tokens, again) if max_tokens else (again,))),
             key=lambda found: sum(price(n, max_tokens) for n, _ in found),
         )
     if parts > 1:
@@ -237,8 +268,8 @@ def _alike(encoded: Encoded, rows: Sequence[int], max_tokens: int) -> list[tuple
 class TokenBatches:
     """The micro-batches of every optimizer step: a pure function of (seed, step).
 
-    size: rows in an optimizer step. max_tokens: tokens in a micro-batch, which bounds the memory. parts: processes that
-    share a step.
+    size: rows in an optimizer step. max_tokens, max_recomputed: of a micro-batch, which bounds the memory. parts:
+    processes that share a step.
     """
 
     encoded: Encoded
@@ -247,9 +278,11 @@ class TokenBatches:
     max_tokens: int
     packing: Packing = "tree"
     parts: int = 1
+    max_recomputed: int | None = None
 
     def __call__(self, step: int) -> list[TokenBatch]:
         rows = sample(len(self.encoded), size=self.size, seed=self.seed, step=step)
         return micro_batches(
-            self.encoded, rows.tolist(), max_tokens=self.max_tokens, packing=self.packing, parts=self.parts
-        )
+            self.encoded, rows.tolist(), max_tokens=self.max_tokens, max_recomputed=self.max_recomputed,
+            packing=self.packing, parts=self.parts,
+        )  # fmt: skip

@@ -21,13 +21,13 @@ from tunesmith.core.events import Emit
 from tunesmith.models.lm import LanguageModel, release_memory
 from tunesmith.models.methods import method as methods
 from tunesmith.models.trunk import top_of
-from tunesmith.training.batches import Encoded, TokenBatches, micro_batches
+from tunesmith.training.batches import Cut, Encoded, TokenBatches, micro_batches, supervised
 from tunesmith.training.cut import choose_trunk
 from tunesmith.training.loop import Recipe
 from tunesmith.training.loop import train as run_loop
 from tunesmith.training.losses import answer_loss, mean_loss
+from tunesmith.training.memory import fit_to
 from tunesmith.training.packing import choose_packing
-from tunesmith.training.probe import micro_batch_tokens
 
 Settings = Mapping[str, float | int | str | bool]
 
@@ -100,15 +100,17 @@ def _measured(
     lm = LanguageModel.load(folder, limits)
     how = methods.get(str(options.get("method", "lora")))
     top = top_of(options, lm.model)
-    at_once = micro_batch_tokens(lm.model, limits, layers=top)
     packing = choose_packing(lm.model, train, dropout=float(options.get("dropout", 0.0))).packing
     lm.model = how.apply(how.prepare(lm.model), options, seed=seed)
     lm.model.eval()
+    share = sum(len(supervised(train, i)) for i in range(len(train))) / sum(map(len, train.ids))
+    fits = fit_to(limits.max_memory_bytes, lm.model, longest=max(map(len, train.ids)), answers_share=share)
+    cut = Cut(fits.max_tokens, fits.max_recomputed, packing)
     began = time.process_time()
     decided = choose_trunk(lm, [train, held_out], top=top, packing=packing, emit=emit, asked=trunk)
     made = time.process_time() - began
     loss = answer_loss if decided.trunk is None else decided.trunk.through(answer_loss)
-    batches = TokenBatches(train, batch, seed, at_once, packing)
+    batches = TokenBatches(train, batch, seed, **cut.told())
     # Once before the clock: the first step of a process finds its kernels.
     with torch.random.fork_rng():
         _, _ = loss(lm.model, batches(0)[0])
@@ -119,7 +121,7 @@ def _measured(
             seed=seed, checkpoint_every_s=math.inf, multiples=how.rates(lm.model, options),
         )  # fmt: skip
         spent = time.process_time() - began
-    dev = micro_batches(held_out, range(len(held_out)), max_tokens=at_once, packing=packing)
+    dev = micro_batches(held_out, range(len(held_out)), **cut.told())
     return Depth(
         top=top,
         cached=decided.trunk is not None,

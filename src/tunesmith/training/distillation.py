@@ -33,11 +33,19 @@ class TaughtBatch:
 
 
 def taught_batches(
-    encoded: Encoded, teaching: Teaching, rows: Sequence[int], *, max_tokens: int, packing: Packing = "tree"
+    encoded: Encoded,
+    teaching: Teaching,
+    rows: Sequence[int],
+    *,
+    max_tokens: int,
+    max_recomputed: int | None = None,
+    packing: Packing = "tree",
 ) -> list[TaughtBatch]:
     """The rows in micro-batches. encoded: the teacher's answers, cut or whole, in the order of `teaching`."""
     batches = []
-    for group, large in row_groups(encoded, rows, max_tokens=max_tokens, packing=packing):
+    for group, large in row_groups(
+        encoded, rows, max_tokens=max_tokens, max_recomputed=max_recomputed, packing=packing
+    ):
         kept = [len(supervised(encoded, row)) for row in group]
         ids = np.concatenate([teaching.top_ids[row][:n] for row, n in zip(group, kept, strict=True)])
         logs = np.concatenate([teaching.top_log_probs[row][:n] for row, n in zip(group, kept, strict=True)])
@@ -56,10 +64,14 @@ class TaughtBatches:
     seed: int
     max_tokens: int
     packing: Packing = "tree"
+    max_recomputed: int | None = None
 
     def __call__(self, step: int) -> list[TaughtBatch]:
         rows = sample(len(self.encoded), size=self.size, seed=self.seed, step=step).tolist()
-        return taught_batches(self.encoded, self.teaching, rows, max_tokens=self.max_tokens, packing=self.packing)
+        return taught_batches(
+            self.encoded, self.teaching, rows, max_tokens=self.max_tokens, max_recomputed=self.max_recomputed,
+            packing=self.packing,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What the language model is trained for: answers as they stand, which of two is better, or what a teacher says.
 
 goal = objective_of(lm, asker, train, dev, job, lengths, ctx)   encodes the rows, asks a teacher
-goal.begin(model, …)                                            before an adapter is on: reads what the base says
+goal.begin(model, packing)                                      before an adapter is on: reads what the base says
+goal.lay_out(cut)                                               how micro-batches are cut, once it is known
 train(model, goal.batches(size, seed), goal.loss, score=lambda: goal.score(model), …)
 """
 
@@ -21,7 +22,7 @@ from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.models.lm import LanguageModel, release_memory
 from tunesmith.models.resolve import fetch, resolve
 from tunesmith.models.template import Asker
-from tunesmith.training.batches import Encoded, Packing, TokenBatch, TokenBatches, encode, micro_batches
+from tunesmith.training.batches import Cut, Encoded, Packing, TokenBatch, TokenBatches, encode, micro_batches
 from tunesmith.training.distillation import (
     DistillationLoss,
     TaughtBatch,
@@ -40,7 +41,6 @@ from tunesmith.training.preference import (
     preferred,
     reference_log_probs,
 )
-from tunesmith.training.probe import micro_batch_tokens
 from tunesmith.training.prompted import Lengths, lengths_of
 from tunesmith.training.systems import Job
 from tunesmith.training.teaching import Teaching, ask_teacher
@@ -50,6 +50,8 @@ Batches = Callable[[int], Sequence[Any]]
 # Rows whose two answers are one, or one of them absent, are left out; more of them than this are a fault in the data.
 MOST_LEFT_OUT = 0.1
 _DEV_ROWS = 64
+# Tokens in a pass that keeps nothing for a backward.
+_READ_AT_ONCE = 1024
 
 
 class Objective(Protocol):
@@ -85,8 +87,12 @@ class Objective(Protocol):
         """Whether the loss itself makes the end of an answer likely."""
         ...
 
-    def begin(self, model: torch.nn.Module, *, at_once: int, packing: Packing) -> None:
-        """Called once with the untrained model, no adapter on it. at_once: tokens in a micro-batch."""
+    def begin(self, model: torch.nn.Module, packing: Packing) -> None:
+        """Called once with the untrained model, no adapter on it."""
+        ...
+
+    def lay_out(self, cut: Cut) -> None:
+        """Called once, after `begin`: how micro-batches are cut from now on."""
         ...
 
     def batches(self, size: int, seed: int) -> Batches:
@@ -146,17 +152,19 @@ class Supervised:
         self.encoded = encode(train, asker, max_tokens=most, room=room)
         self.held_out = encode(dev, asker, max_tokens=most, room=room)
         self.n = len(train)
-        self._layout: tuple[int, Packing] = (0, "padded")
+        self._cut = Cut(0, 0, "padded")
         self._dev: list[TokenBatch] = []
 
-    def begin(self, model: torch.nn.Module, *, at_once: int, packing: Packing) -> None:
+    def begin(self, model: torch.nn.Module, packing: Packing) -> None:
         """Nothing is asked of the untrained model."""
-        del model
-        self._layout = (at_once, packing)
-        self._dev = micro_batches(self.held_out, range(len(self.held_out)), max_tokens=at_once, packing=packing)
+        del model, packing
+
+    def lay_out(self, cut: Cut) -> None:
+        self._cut = cut
+        self._dev = micro_batches(self.held_out, range(len(self.held_out)), **cut.told())
 
     def batches(self, size: int, seed: int) -> Batches:
-        return TokenBatches(self.encoded, size, seed, *self._layout)
+        return TokenBatches(self.encoded, size, seed, **self._cut.told())
 
     def loss(self, model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor, float]:
         return answer_loss(model, batch)
@@ -183,19 +191,21 @@ class Preference:
         self.n = len(train)
         self._loss = loss
         self.teaches_ends = loss.supervised > 0.0
-        self._layout: tuple[int, Packing] = (0, "padded")
-        self._reference = torch.zeros(0, 2)
+        self._cut = Cut(0, 0, "padded")
+        self._reference = self._on_dev = torch.zeros(0, 2)
         self._dev: list[PairBatch] = []
 
-    def begin(self, model: torch.nn.Module, *, at_once: int, packing: Packing) -> None:
+    def begin(self, model: torch.nn.Module, packing: Packing) -> None:
         """The untrained model's log-probabilities of all answers: the reference, read once."""
-        self._layout = (at_once, packing)
-        self._reference = reference_log_probs(model, self.encoded, max_tokens=at_once, packing=packing)
-        on_dev = reference_log_probs(model, self._pairs, max_tokens=at_once, packing=packing)
-        self._dev = pair_batches(self._pairs, on_dev, range(len(on_dev)), max_tokens=at_once, packing=packing)
+        self._reference = reference_log_probs(model, self.encoded, max_tokens=_READ_AT_ONCE, packing=packing)
+        self._on_dev = reference_log_probs(model, self._pairs, max_tokens=_READ_AT_ONCE, packing=packing)
+
+    def lay_out(self, cut: Cut) -> None:
+        self._cut = cut
+        self._dev = pair_batches(self._pairs, self._on_dev, range(len(self._on_dev)), **cut.told())
 
     def batches(self, size: int, seed: int) -> Batches:
-        return PairBatches(self.encoded, self._reference, size, seed, *self._layout)
+        return PairBatches(self.encoded, self._reference, size, seed, **self._cut.told())
 
     def loss(self, model: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, float]:
         return self._loss(model, batch)
@@ -229,18 +239,19 @@ class Distilled:
         self.held_out = encode(dev, asker, max_tokens=most, room=room, answers=self._on_dev.answers)
         self.n = n
         self._loss = loss
-        self._layout: tuple[int, Packing] = (0, "padded")
+        self._cut = Cut(0, 0, "padded")
         self._dev: list[TaughtBatch] = []
 
-    def begin(self, model: torch.nn.Module, *, at_once: int, packing: Packing) -> None:
+    def begin(self, model: torch.nn.Module, packing: Packing) -> None:
         """Nothing is asked of the untrained model."""
-        del model
-        self._layout = (at_once, packing)
-        rows = range(len(self.held_out))
-        self._dev = taught_batches(self.held_out, self._on_dev, rows, max_tokens=at_once, packing=packing)
+        del model, packing
+
+    def lay_out(self, cut: Cut) -> None:
+        self._cut = cut
+        self._dev = taught_batches(self.held_out, self._on_dev, range(len(self.held_out)), **cut.told())
 
     def batches(self, size: int, seed: int) -> Batches:
-        return TaughtBatches(self.encoded, self._on_train, size, seed, *self._layout)
+        return TaughtBatches(self.encoded, self._on_train, size, seed, **self._cut.told())
 
     def loss(self, model: torch.nn.Module, batch: TaughtBatch) -> tuple[torch.Tensor, float]:
         return self._loss(model, batch)
@@ -313,7 +324,7 @@ def _teaching(lm: LanguageModel, asker: Asker, rows: Rows, lengths: Lengths, job
         top=int(given.get("teacher_top", 16)),
         max_tokens=lengths.max_tokens,
         room=lengths.room,
-        at_once=micro_batch_tokens(teacher.model, ctx.limits),
+        at_once=_READ_AT_ONCE,
         write=bool(given.get("teacher_writes", False)),
     )
     told.save(kept)

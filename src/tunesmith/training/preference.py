@@ -91,14 +91,21 @@ class PairBatch:
 
 
 def pair_batches(
-    pairs: Encoded, reference: torch.Tensor, some: Sequence[int], *, max_tokens: int, packing: Packing = "tree"
+    pairs: Encoded,
+    reference: torch.Tensor,
+    some: Sequence[int],
+    *,
+    max_tokens: int,
+    max_recomputed: int | None = None,
+    packing: Packing = "tree",
 ) -> list[PairBatch]:
     """Pairs `some` (numbers of pairs, not of rows) in micro-batches; no pair is torn apart.
 
-    reference: (n, 2) of all pairs, from `reference_log_probs`. max_tokens: as for `micro_batches`.
+    reference: (n, 2) of all pairs, from `reference_log_probs`. max_tokens, max_recomputed: as for `micro_batches`.
     """
     batches = []
-    for group, large in row_groups(_side_by_side(pairs, packing), some, max_tokens=max_tokens, packing=packing):
+    rows = _side_by_side(pairs, packing)
+    for group, large in row_groups(rows, some, max_tokens=max_tokens, max_recomputed=max_recomputed, packing=packing):
         tokens = batch_of(pairs, [row for i in group for row in (2 * i, 2 * i + 1)], packing=packing, large=large)
         weights = torch.tensor([pairs.weights[2 * i] for i in group], dtype=torch.float32)
         batches.append(PairBatch(tokens, reference[group], weights))
@@ -128,10 +135,14 @@ class PairBatches:
     seed: int
     max_tokens: int
     packing: Packing = "tree"
+    max_recomputed: int | None = None
 
     def __call__(self, step: int) -> list[PairBatch]:
         some = sample(len(self.pairs) // 2, size=self.size, seed=self.seed, step=step).tolist()
-        return pair_batches(self.pairs, self.reference, some, max_tokens=self.max_tokens, packing=self.packing)
+        return pair_batches(
+            self.pairs, self.reference, some, max_tokens=self.max_tokens, max_recomputed=self.max_recomputed,
+            packing=self.packing,
+        )  # fmt: skip
 
 
 @torch.no_grad()

@@ -14,8 +14,6 @@ from tunesmith.core.dataset import Rows
 from tunesmith.tasks import Prompt, Task
 
 if TYPE_CHECKING:
-    import torch
-
     from tunesmith.training.batches import TokenBatch
 
 # Seconds to read a small base model from the cache.
@@ -25,12 +23,6 @@ LOAD_S = 3.0
 _TOKENS, _WIDTH, _INNER = 384, 576, 1536
 # bfloat16 must win clearly: it costs digits, and both timings are noisy.
 _CLEAR_WIN = 1.2
-# Numbers that autograd keeps per trained token and layer: this many times the hidden size and the inner size
-# (measured on Llama-shaped models with LoRA on every linear: 18 hidden sizes where inner = 2.67 hidden).
-_KEPT_HIDDEN, _KEPT_INNER = 11.0, 3.5
-# In bfloat16 half of them are kept in float32 all the same (norms, residuals under autocast).
-_BFLOAT16_SHARE = 0.75
-_MEMORY_FOR_ACTIVATIONS = 640 << 20
 # Reading a text and writing its answer, in readings of the text; measured 3 to 5 on dialogues with notes.
 _WRITTEN_AS_READ = 3.5
 # Rows of an optimizer step by default, and tokens that are enough to time one.
@@ -86,23 +78,28 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
     from tunesmith.models.lm import LanguageModel
     from tunesmith.models.methods import method
     from tunesmith.models.template import Asker
-    from tunesmith.training.batches import encode, micro_batches, price
+    from tunesmith.training.batches import encode, micro_batches, price, supervised
     from tunesmith.training.losses import answer_loss, mean_loss
+    from tunesmith.training.memory import fit_to
     from tunesmith.training.packing import choose_packing
     from tunesmith.training.prompted import lengths_of
 
     lm = LanguageModel.load(folder, limits)
     lengths = lengths_of(lm.template, rows.targets, lm.context)
     encoded = encode(rows, Asker(lm.template, task, prompt), max_tokens=lengths.max_tokens, room=lengths.room)
-    at_once = micro_batch_tokens(lm.model, limits)
     packing = choose_packing(lm.model, encoded).packing
     lm.model = method.get("lora").apply(lm.model, {}, seed=0)
+    answers_share = sum(len(supervised(encoded, i)) for i in range(len(encoded))) / sum(map(len, encoded.ids))
+    longest = max(map(len, encoded.ids))
+    fits = fit_to(limits.max_memory_bytes, lm.model, longest=longest, answers_share=answers_share)
 
     def batched(some: Sequence[int]) -> list[TokenBatch]:
-        return micro_batches(encoded, some, max_tokens=at_once, packing=packing)
+        return micro_batches(
+            encoded, some, max_tokens=fits.max_tokens, max_recomputed=fits.max_recomputed, packing=packing
+        )
 
     def priced(some: Sequence[int]) -> float:
-        return sum(price(batch.ids.numel(), at_once) for batch in batched(some))
+        return sum(price(batch.ids.numel(), fits.max_tokens) for batch in batched(some))
 
     most = min(_STEP_ROWS, len(encoded))
     enough = next((n for n in range(1, most) if priced(range(n)) >= _TIMED_TOKENS), most)
@@ -115,7 +112,7 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
 
     with torch.no_grad():
         forward = _quickest(lambda: mean_loss(lm.model, batches), for_s=1.5, on=limits.device)
-    timed = sum(price(batch.ids.numel(), at_once) for batch in batches)
+    timed = priced(range(enough))
     per_token = _quickest(step, for_s=2.0, on=limits.device) / timed
     steps = [range(start, min(start + _STEP_ROWS, len(encoded))) for start in range(0, len(encoded), _STEP_ROWS)]
     per_row = sum(map(priced, steps)) / len(encoded)
@@ -125,22 +122,6 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
         sum(batch.ids.numel() for batch in batches) / forward,
         sum(map(len, texts)) / len(encoded),
     )
-
-
-def micro_batch_tokens(model: torch.nn.Module, limits: Limits, *, layers: int | None = None) -> int:
-    """Padded tokens that a micro-batch may have, so that its activations stay below a bound.
-
-    The bound is 640 MiB, or a third of limits.max_memory_bytes. layers: those that learn, from the top, as those below
-    keep nothing; None: all.
-    """
-    config = model.config.get_text_config()  # type: ignore[union-attr, operator]
-    inner = int(getattr(config, "intermediate_size", 4 * config.hidden_size))
-    kept = (layers or int(config.num_hidden_layers)) * (_KEPT_HIDDEN * int(config.hidden_size) + _KEPT_INNER * inner)
-    per_token = int(4 * kept * (_BFLOAT16_SHARE if limits.dtype == "bfloat16" else 1.0))
-    # Logits, their softmax and their gradient, for the share of tokens that are answers.
-    per_token += int(config.vocab_size) * 10 // 4
-    memory = _MEMORY_FOR_ACTIVATIONS if limits.max_memory_bytes is None else limits.max_memory_bytes // 3
-    return max(64, memory // per_token)
 
 
 def answer_tokens(tokens_per_text: float, n_labels: int, *, whole_tree: bool = False) -> float:

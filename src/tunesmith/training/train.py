@@ -72,6 +72,9 @@ class TrainOptions:
         default="auto",
         metadata={"help": "with top_layers: 'auto' keeps what the other layers give on disk for all fits; 'never'"},
     )
+    base_dtype: Literal["auto", "float32", "bfloat16"] = field(
+        default="auto", metadata={"help": "of a language model's weights where max_memory asks for another than dtype"}
+    )
     allow_truncation: bool = field(default=False, metadata={"help": "go on when answers lose tokens to the context"})
     objective: Literal["auto", "supervised", "dpo", "distill"] = field(
         default="auto",

@@ -46,7 +46,7 @@ _workers_cpu_s: list[float] = [0.0]
 class Training:
     """A training of a language model's adapter, but for its rows: all that a worker needs to do the same.
 
-    system: the rung. at_once: tokens in a micro-batch. batch: rows in a step.
+    system: the rung. at_once, recomputed: tokens in a micro-batch, see `micro_batches`. batch: rows in a step.
     """
 
     system: str
@@ -59,12 +59,13 @@ class Training:
     batch: int
     at_once: int
     packing: Packing
+    recomputed: int | None = None
 
     def batches(self, encoded: Encoded, group: Group) -> TokenBatches:
         """The micro-batches of every step, cut so that each process gets its share."""
         from tunesmith.training.batches import TokenBatches
 
-        return TokenBatches(encoded, self.batch, self.seed, self.at_once, self.packing, parts=group.size)
+        return TokenBatches(encoded, self.batch, self.seed, self.at_once, self.packing, group.size, self.recomputed)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of all of it."""

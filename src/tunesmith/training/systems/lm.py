@@ -13,6 +13,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.errors import ModelError
 from tunesmith.core.files import read_json, write_json
+from tunesmith.core.meter import metered
 from tunesmith.core.predictions import Predictions
 from tunesmith.models.methods import Method, Range
 from tunesmith.models.methods import method as methods
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from tunesmith.models.lm import LanguageModel
-    from tunesmith.training.batches import Encoded, TokenBatch
+    from tunesmith.training.batches import Encoded
     from tunesmith.training.loop import LoopResult, Recipe
     from tunesmith.training.parallel import Group
     from tunesmith.training.prompted import Lengths, Prompted
@@ -98,16 +99,16 @@ class Lm:
         from tunesmith.models.lm import LanguageModel
         from tunesmith.models.trunk import top_of
         from tunesmith.training import lm_checks as checks
-        from tunesmith.training.batches import micro_batches
+        from tunesmith.training.batches import Cut, batch_of, micro_batches
         from tunesmith.training.blame import not_finite
         from tunesmith.training.cut import cached_as_whole, choose_trunk
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.loop import trainable
         from tunesmith.training.losses import mean_loss
+        from tunesmith.training.memory import Watched, count, fitting_for, peak_as_predicted
         from tunesmith.training.objectives import objective_of
         from tunesmith.training.packing import choose_packing, packed_as_alone
         from tunesmith.training.parallel import ALONE, world
-        from tunesmith.training.probe import micro_batch_tokens
         from tunesmith.training.prompted import asker_for, lm_folder, refuse_longer
         from tunesmith.training.workers import Training, called
 
@@ -126,30 +127,31 @@ class Lm:
         settings["objective"] = goal.name
         recipe = _recipe(job, settings, n_rows=goal.n, n_dev=len(held_out))
         top = top_of(settings, lm.model)
-        at_once = micro_batch_tokens(lm.model, ctx.limits, layers=top)
         asked = str(given.get("packing", "auto"))
         packed = choose_packing(lm.model, encoded, asked=asked, dropout=float(given.get("dropout", 0.0)))
         settings["packing"] = packed.packing
         ctx.emit("decision", what="train.packing", choice=packed.packing, why=packed.why)
 
-        def batched(of: Encoded, rows: Sequence[int]) -> list[TokenBatch]:
-            return micro_batches(of, rows, max_tokens=at_once, packing=packed.packing)
-
-        every = batched(encoded, range(len(encoded)))
-        ctx.check(checks.unsupervised_rows(every, len(encoded)))
         ctx.check(checks.lost_answer_tokens(encoded, allowed=bool(given.get("allow_truncation", False))))
-        ctx.check(checks.ends_supervised(encoded, every, lm.template.end_id))
-
         how = methods.get(str(settings["method"]))
         lm.model = how.prepare(lm.model)
-        goal.begin(lm.model, at_once=at_once, packing=packed.packing)
-        some = batched(encoded, range(min(_CHECKED_ROWS, len(encoded))))
+        goal.begin(lm.model, packed.packing)
+        some = [batch_of(encoded, [i], packing=packed.packing) for i in range(min(_CHECKED_ROWS, len(encoded)))]
         before = mean_loss(lm.model, some)
         if not math.isfinite(before):
             raise not_finite("loss", before, 0, lm.model, again=lambda: mean_loss(lm.model, some))
         ends_before = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
         lm.model = how.apply(lm.model, settings, seed=ctx.seed)
         lm.model.eval()
+        kept = count(lm.model, packing=packed.packing)
+        fits = fitting_for(lm.model, encoded, kept, ctx)
+
+        cut = Cut(fits.max_tokens, fits.max_recomputed, packed.packing)
+        goal.lay_out(cut)
+        every = micro_batches(encoded, range(len(encoded)), **cut.told())
+        ctx.check(checks.unsupervised_rows(every, len(encoded)))
+        ctx.check(checks.ends_supervised(encoded, every, lm.template.end_id))
+        del every
         ctx.check(checks.untrained_adapter(before, mean_loss(lm.model, some)))
         ctx.check(packed_as_alone(lm.model, encoded, packed, system=self.name))
         start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
@@ -160,7 +162,7 @@ class Lm:
         if top is not None:
             ctx.emit("decision", what="train.trunk", choice="cached" if trunk.trunk else "none", why=trunk.why)
         loss = goal.loss if trunk.trunk is None else trunk.trunk.through(goal.loss)
-        dev_batches = batched(held_out, range(len(held_out)))
+        dev_batches = micro_batches(held_out, range(len(held_out)), **cut.told())
 
         def score() -> float:
             return goal.score(lm.model) if trunk.trunk is None else -mean_loss(lm.model, dev_batches, loss=loss)
@@ -168,15 +170,16 @@ class Lm:
         draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
         assert job.lm is not None
         training = Training(
-            self.name, job.lm, ctx.limits, ctx.seed, how.name, settings, recipe, int(settings["batch"]), at_once,
-            packed.packing,
+            self.name, job.lm, ctx.limits, ctx.seed, how.name, settings, recipe, int(settings["batch"]),
+            fits.max_tokens, packed.packing, fits.max_recomputed,
         )  # fmt: skip
         group = world() if plain and trunk.trunk is None else ALONE
         batches = goal.batches(training.batch, ctx.seed) if group.size == 1 else training.batches(encoded, group)
-        with called(group, training, encoded, ctx.emit):
+        watched = Watched(batches, kept, lm.model, pooled=fits.pooled)
+        with called(group, training, encoded, ctx.emit), metered() as meter:
             result = run_loop(
                 lm.model,
-                batches,
+                watched,
                 loss,
                 recipe=recipe,
                 folder=ctx.workdir / "loop",
@@ -187,7 +190,10 @@ class Lm:
                 multiples=how.rates(lm.model, settings),
                 group=group,
             )
+        limit = ctx.limits.max_memory_bytes
+        ctx.check(peak_as_predicted(watched.peak.total, meter.peak_rss_bytes, limit=limit, system=self.name))
         ctx.check(checks.adapter_moved(start, trainable(lm.model)))
+        del start
         if top is not None:
             ctx.check(cached_as_whole(lm.model, encoded, trunk, packing=packed.packing, system=self.name))
         ends = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
@@ -203,10 +209,11 @@ class Lm:
         from tunesmith.training import lm_checks as checks
         from tunesmith.training.prompted import asker_for
 
-        release_memory()
         rows = range(min(_CHECKED_ROWS, len(encoded)))
         prompts = [encoded.ids[i][: encoded.n_prompt[i]] for i in rows]
         memory = checks.probe_logits(lm.model, prompts)
+        lm.let_go()  # one model at a time is what the memory is planned for; what answers is read from disk
+        release_memory()
         again = self.load(fitted.folder, fitted.job, ctx)
         serving = again.answers(ctx)
         ctx.check(checks.same_template(asker_for(lm, fitted.job), serving.asker, train.texts[:32]))
@@ -215,7 +222,6 @@ class Lm:
         beside = checks.probe_logits(exact.model, prompts)
         folded = methods.get(fitted.method).merge(exact.model)
         ctx.check(checks.merged(beside, checks.probe_logits(folded, prompts)))
-        fitted._answers = _prompted(lm, fitted.job, fitted.about)
         del again, serving, exact, folded
         release_memory()
         return fitted
