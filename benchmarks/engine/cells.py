@@ -1,0 +1,324 @@
+"""The named cells of the table: what each measures, its bar and its aim (issue 3)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import measure
+import report
+import rounds
+import tasks
+
+Asked = argparse.Namespace
+Row = dict[str, Any]
+MEMORY_BAR, MEMORY_AIM = 0.8, 0.5
+# Rates that either side may choose from, on one seed, by the loss on rows of its own.
+RATES = {"lora": (3e-4, 1e-3, 2e-3), "full": (2e-5, 5e-5, 1e-4)}
+_EVALUATIONS = 8
+_FULL = "full fine-tuning, same engine"
+
+
+def _command(asked: Asked, cell: str) -> str:
+    return f"python benchmarks/engine/run.py --only {cell} --threads {asked.threads}"
+
+
+def _on(asked: Asked) -> str:
+    return f"{asked.threads} thread{'s' if asked.threads > 1 else ''}"
+
+
+def step_cell(name: str, *, bar: float, aim: float) -> Callable[[Asked, float], list[Row]]:
+    """Time and memory of an optimizer step on a named table."""
+
+    def cell(asked: Asked, began: float) -> list[Row]:
+        source = tasks.NAMED[name](asked.shared)
+        found = measure.step_times(source, asked, began)
+        return step_rows(name, found, asked, bar=bar, aim=aim)
+
+    return cell
+
+
+def step_rows(name: str, found: Row, asked: Asked, *, bar: float, aim: float) -> list[Row]:
+    """The step's time, and the peak memory of the same processes."""
+    common = {
+        "peer": found["peer"],
+        "n": found["n"],
+        "seeds": found["rounds"],
+        "command": _command(asked, f"step_{name}"),
+    }
+    time_row = report.row(
+        f"step time, {name}, batch {found['batch']}, {_on(asked)}", found["ratio"], bar=bar, unit="x", aim=aim,
+        interval=found["ratio_spread"], ours=found["s_per_example"], peer_value=found["peer_s_per_example"],
+        details=found, **common,
+    )  # fmt: skip
+    ratio = found["peak_rss_bytes"] / found["peer_peak_rss_bytes"]
+    memory_row = report.row(
+        f"peak resident memory, {name}, {_on(asked)}", ratio, bar=MEMORY_BAR, unit="x", higher=False, aim=MEMORY_AIM,
+        ours=found["peak_rss_bytes"] / 1e9, peer_value=found["peer_peak_rss_bytes"] / 1e9, **common,
+    )  # fmt: skip
+    return [time_row, memory_row]
+
+
+def memory(asked: Asked, began: float) -> list[Row]:
+    """The worst of the tables whose steps were measured; nothing is measured here."""
+    rows = [r for r in report.read() if r["measure"].startswith("peak resident memory, ") and r.get("cell") != "memory"]
+    if not rows:
+        sys.exit("memory is read off the step cells: measure those first.")
+    worst = max(rows, key=lambda r: r["value"])
+    return [
+        report.row(
+            f"peak resident memory, worst of {len(rows)}", worst["value"], bar=MEMORY_BAR, unit="x", higher=False,
+            aim=MEMORY_AIM, ours=worst["ours"], peer=worst["peer"], peer_value=worst["peer_value"], n=len(rows),
+            command=_command(asked, "memory"), worst=worst["measure"],
+        )
+    ]  # fmt: skip
+
+
+def flops(asked: Asked, began: float) -> list[Row]:
+    """Which share of the machine's quickest product the useful arithmetic of a step reaches, on both sides."""
+    steps = [r for r in report.read() if r["measure"].startswith("step time, ") and r.get("threads") == asked.threads]
+    if not steps:
+        sys.exit("flops are read off the step cells: measure those first, with as many threads.")
+    job = {"threads": asked.threads, "pin": asked.threads if asked.pin else 0}
+    peaks = rounds.fresh("gemm.py", sys.executable, job, asked.work / "gemm")
+    made = []
+    for step in steps:
+        found = step["details"]
+        key, clock = ("flop_per_s", "wall") if found["clock"] == "wall" else ("flop_per_cpu_s", "cpu")
+        dtype = max(("float32", "bfloat16"), key=lambda name: peaks[name][key])
+        useful = found["useful_gflop_per_example"] * 1e9
+        ours, peer = (
+            useful / seconds / peaks[dtype][key] for seconds in (step["ours"], step["peer_value"])
+        )  # of the same useful arithmetic
+        made.append(
+            report.row(
+                step["measure"].replace("step time", "share of the GEMM peak"), ours, bar=None, unit="", ours=ours,
+                peer=step["peer"], peer_value=peer, n=found["n"], command=_command(asked, "flops"), clock=clock,
+                peak_dtype=dtype, peaks=peaks, useful_gflop_per_example=found["useful_gflop_per_example"],
+            )
+        )  # fmt: skip
+    return made
+
+
+def _prepared(source: tasks.Source, held: tasks.Source, asked: Asked, *, rows: int, held_rows: int) -> Row:
+    """Files of train, dev and held-out rows, and what every process is told. dev: rows that rates are chosen on."""
+    from tunesmith.models.resolve import fetch, resolve
+
+    folder = fetch(resolve(asked.model, "lm"), lambda *_, **__: None).resolve()
+    labels = tuple(sorted(set(source.targets))) if source.task == "classify" else ()
+    draw = random.Random(asked.seed)
+    at = draw.sample(range(len(source)), min(len(source), rows + held_rows // 2))
+    parts = {
+        "train": source.take(at[:rows]), "dev": source.take(at[rows:]),
+        "held": held.take(draw.sample(range(len(held)), min(len(held), held_rows))),
+    }  # fmt: skip
+    work = asked.work / f"learn-{source.name}"
+    files = {}
+    for part, some in parts.items():
+        data, asker = tasks.encoded(some, folder, labels)
+        files[part] = work / f"{part}.json"
+        tasks.store(files[part], data, asker)
+    return {
+        "folder": folder, "work": work, "files": files, "n": len(parts["train"]), "n_held": len(parts["held"]),
+        "job": {
+            "model": str(folder), "rows": str(files["train"]), "held": str(files["held"]), "batch": asked.batch,
+            "threads": asked.threads, "pin": asked.threads if asked.pin else 0, "rank": 16, "dtype": "",
+            "evaluate": _EVALUATIONS, "method": "lora",
+        },
+    }  # fmt: skip
+
+
+def _kept(path: Path, make: Callable[[], Row]) -> Row:
+    """A result that is there already, else a new one, written as it ends."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(make()))
+    found: Row = json.loads(path.read_text())
+    return found
+
+
+def _learned(made: Row, *, held: str = "held", **more: Any) -> Row:
+    """One whole training of ours."""
+    job = {**made["job"], "held": str(made["files"][held]), **more}
+    name = f"ours-{job['method']}-{job['rate']:g}-{job['seed']}-{held}-{job['threads']}.json"
+    return _kept(made["work"] / name, lambda: rounds.fresh("learn.py", sys.executable, job, made["work"]))
+
+
+def _taught(made: Row, asked: Asked, *, rate: float, epochs: float, variant: str) -> Row:
+    """One whole training of the peer, then scored by our code: {"seconds", "dev", "held"}."""
+    from tunesmith.training.batches import sample, steps_per_epoch
+
+    adapter = made["work"] / f"peer-{rate:g}"
+    steps = round(epochs * steps_per_epoch(made["n"], asked.batch))
+    order = [sample(made["n"], size=asked.batch, seed=0, step=step).tolist() for step in range(steps)]
+    job = {
+        **made["job"], "steps": order, "warmup": 0, "measured": steps, "budget_s": float("inf"), "rate": rate,
+        "give_up_s": float("inf"), "until": float("inf"), "seed": 0, "whole": True, "save": str(adapter),
+        "variant": vars(rounds.VARIANTS[variant]), "out": str(made["work"] / "peer-out"),
+    }  # fmt: skip
+
+    def make() -> Row:
+        found = rounds.fresh("peer.py", asked.peer_python, job, made["work"])
+        scores = {}
+        for part in ("dev", "held"):
+            scored = {**made["job"], "adapter": str(adapter), "held": str(made["files"][part])}
+            scores[part] = rounds.fresh("learn.py", sys.executable, scored, made["work"])["points"][0]
+        return {"wall_s": sum(found["step_wall_s"]), "cpu_s": sum(found["step_cpu_s"]), **scores}
+
+    return _kept(made["work"] / f"peer-{rate:g}-{asked.threads}.json", make)
+
+
+def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
+    """Seconds of training until ours is as good on held-out rows as the peer is in the end.
+
+    Both try three rates on one seed and keep the one with the least dev loss. b20: exact match of greedy answers;
+    mts: loss per answer token. Scoring is not on the clock.
+    """
+    rows, held_rows, epochs = {"b20": (1000, 400, 1.0), "mts": (200, 100, 2.0)}[name]
+
+    def cell(asked: Asked, began: float) -> list[Row]:
+        if name == "b20":
+            source, held = tasks.banking(asked.shared, intents=20), tasks.banking(asked.shared, "test", intents=20)
+        else:
+            source, held = tasks.dialogues(asked.shared), tasks.dialogues(asked.shared, "test")
+        made = _prepared(source, held, asked, rows=rows, held_rows=held_rows)
+        variant = _best_variant(name)
+        peers = {rate: _taught(made, asked, rate=rate, epochs=epochs, variant=variant) for rate in RATES["lora"]}
+        peer_rate = min(peers, key=lambda rate: peers[rate]["dev"]["loss"])
+        peer = peers[peer_rate]
+        trial = {"epochs": epochs, "seed": 0, "method": "lora"}
+        dev = {rate: _learned(made, held="dev", rate=rate, **trial)["points"][-1]["loss"] for rate in RATES["lora"]}
+        our_rate = min(dev, key=lambda rate: dev[rate])
+        ours = _learned(made, rate=our_rate, **trial)
+        there = next((p for p in ours["points"] if _as_good(p, peer["held"], name)), None)
+        common = {
+            "peer": f"TRL, {variant}, rate {peer_rate:g}", "n": made["n_held"],
+            "command": _command(asked, f"time_to_score_{name}"),
+            "peer_score": {k: peer["held"][k] for k in ("loss", "exact_match")}, "peer_cpu_s": peer["cpu_s"],
+            "points": [{k: v for k, v in p.items() if k != "right"} for p in ours["points"]], "rate": our_rate,
+        }  # fmt: skip
+        measure_name = f"time to the peer's final score, {name}, {rows} rows, {_on(asked)}"
+        if there is None:
+            return [report.row(measure_name, 0.0, bar=5.0, aim=12.0, unit="x", peer_value=peer["wall_s"], **common)]
+        return [
+            report.row(
+                measure_name, peer["wall_s"] / there["wall_s"], bar=5.0, aim=12.0, unit="x", ours=there["wall_s"],
+                peer_value=peer["wall_s"], ratio_cpu=peer["cpu_s"] / there["cpu_s"], reached_at_step=there["step"],
+                **common,
+            )
+        ]  # fmt: skip
+
+    return cell
+
+
+def time_to_score_mean(asked: Asked, began: float) -> list[Row]:
+    """Geometric mean over the tables; nothing is measured here."""
+    rows = [r for r in report.read() if r["measure"].startswith("time to the peer's final score, ")]
+    rows = [r for r in rows if r.get("threads") == asked.threads and r.get("cell") != "time_to_score"]
+    if len(rows) < 2:
+        sys.exit("time_to_score is the mean of time_to_score_b20 and time_to_score_mts: measure those first.")
+    mean = 1.0
+    for r in rows:
+        mean *= r["value"] ** (1 / len(rows))
+    return [
+        report.row(
+            f"time to the peer's final score, geometric mean, {_on(asked)}", mean, bar=5.0, aim=12.0, unit="x",
+            n=len(rows), peer="TRL", command=_command(asked, "time_to_score"),
+        )
+    ]  # fmt: skip
+
+
+def _best_variant(name: str) -> str:
+    """What the step cell of the table found to be the peer's quickest."""
+    for r in report.read():
+        if r.get("cell") == f"step_{name}" and r["measure"].startswith("step time"):
+            return min(r["details"]["peer_variants"], key=lambda v: r["details"]["peer_variants"][v])
+    sys.exit(f"the peer's best variant is known from step_{name}: measure that first.")
+
+
+def _as_good(ours: Row, peer: Row, name: str) -> bool:
+    return bool(ours["loss"] <= peer["loss"] if name == "mts" else ours["exact_match"] >= peer["exact_match"])
+
+
+def peft_vs_full(asked: Asked, began: float) -> list[Row]:
+    """LoRA against full fine-tuning, two tables, three seeds: quality, and what equal quality costs axis by axis."""
+    made_rows: list[Row] = []
+    sets = {
+        "b20": (tasks.banking(asked.shared, intents=20), tasks.banking(asked.shared, "test", intents=20)),
+        "sms": (tasks.messages(asked.shared), tasks.messages(asked.shared, "test")),
+    }
+    for name, (source, held) in sets.items():
+        made = _prepared(source, held, asked, rows=1000, held_rows=400)
+        runs: dict[str, list[Row]] = {}
+        rates: dict[str, float] = {}
+        for method, options in RATES.items():
+            trial = {"epochs": 1.0, "method": method}
+            dev = {r: _learned(made, held="dev", rate=r, seed=0, **trial)["points"][-1]["loss"] for r in options}
+            rates[method] = min(dev, key=lambda rate: dev[rate])
+            runs[method] = [_learned(made, rate=rates[method], seed=seed, **trial) for seed in range(3)]
+        made_rows += _quality_rows(name, runs, rates, asked, n=made["n_held"])
+    return made_rows
+
+
+def _quality_rows(name: str, runs: dict[str, list[Row]], rates: dict[str, float], asked: Asked, *, n: int) -> list[Row]:
+    """Difference in exact match (paired over rows, mean of seeds), and the cost to full tuning's score less 1 point."""
+    import numpy as np
+
+    right = {m: np.array([run["points"][-1]["right"] for run in some], dtype=float) for m, some in runs.items()}
+    gap = (right["lora"] - right["full"]).mean(axis=0)  # per row
+    draw = np.random.default_rng(0)
+    means = np.array([gap[draw.integers(0, len(gap), len(gap))].mean() for _ in range(4000)])
+    low, high = (float(q) for q in np.quantile(means, [0.025, 0.975]))
+    target = float(right["full"].mean()) - 0.01
+    command = _command(asked, "peft_vs_full")
+    scores = {m: [run["points"][-1]["exact_match"] for run in some] for m, some in runs.items()}
+    rows = [
+        report.row(
+            f"LoRA less full tuning, {name}, exact match", float(gap.mean()), bar=None, unit="", interval=[low, high],
+            ours=float(right["lora"].mean()), peer=_FULL, peer_value=float(right["full"].mean()), n=n,
+             seeds=3, command=command, not_inferior_by_1_point=low >= -0.01, rates=rates, scores=scores,
+        )
+    ]  # fmt: skip
+    axes: dict[str, Callable[[Row], float | None]] = {
+        "CPU-seconds to equal quality": lambda run: _cpu_to(run["points"], target),
+        "peak memory, bytes": lambda run: run["peak_rss_bytes"],
+        "optimizer state, bytes": lambda run: run["optimizer_bytes"],
+        "stored, bytes": lambda run: run["stored_bytes"],
+    }
+    for axis, read in axes.items():
+        found = {m: [read(run) for run in some] for m, some in runs.items()}
+        reached = {m: [v for v in values if v is not None] for m, values in found.items()}
+        whole = all(len(reached[m]) == len(found[m]) for m in found)
+        mean = {m: float(np.mean(values)) if values else None for m, values in reached.items()}
+        saved = 1 - mean["lora"] / mean["full"] if whole and mean["lora"] is not None and mean["full"] else None
+        rows.append(
+            report.row(
+                f"saved by LoRA, {name}: {axis}", saved, bar=None, unit="of full", ours=mean["lora"],
+                peer=_FULL, peer_value=mean["full"], n=n, seeds=3, command=command, target=target, per_seed=found,
+            )
+        )  # fmt: skip
+    return rows
+
+
+def _cpu_to(points: Sequence[Row], target: float) -> float | None:
+    """CPU seconds of training at the first point that reaches the score; None if none does."""
+    return next((float(p["cpu_s"]) for p in points if p["exact_match"] >= target), None)
+
+
+CELLS: dict[str, Callable[[Asked, float], list[Row]]] = {
+    "step_b20": step_cell("b20", bar=5.0, aim=10.0),
+    "step_b77": step_cell("b77", bar=5.0, aim=15.0),
+    "step_mts": step_cell("mts", bar=1.8, aim=4.0),
+    "step_sms": step_cell("sms", bar=2.0, aim=5.0),
+    "memory": memory,
+    "flops": flops,
+    "peft_vs_full": peft_vs_full,
+    "time_to_score_b20": time_to_score("b20"),
+    "time_to_score_mts": time_to_score("mts"),
+    "time_to_score": time_to_score_mean,
+}

@@ -1,0 +1,114 @@
+"""Our side: optimizer steps of the product's own loop in a fresh process.  python ours.py JOB.json RESULT.json"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from steps import Stopwatch, peak_rss_bytes, pin
+from tasks import stored
+
+
+class _EnoughError(Exception):
+    """Ends the loop between two steps."""
+
+
+def main(job: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from tunesmith.core.context import Limits
+    from tunesmith.core.machine import set_threads
+    from tunesmith.models.lm import LanguageModel
+    from tunesmith.models.methods import method
+    from tunesmith.training.batches import micro_batches
+    from tunesmith.training.loop import Recipe, train
+    from tunesmith.training.losses import answer_loss
+    from tunesmith.training.packing import choose_packing
+    from tunesmith.training.probe import micro_batch_tokens, probe_dtype
+
+    pin(job["pin"])
+    set_threads(job["threads"])
+    dtype = job["dtype"] or probe_dtype(job["threads"])[0]
+    limits = Limits(threads=job["threads"], dtype=dtype)
+    lm = LanguageModel.load(Path(job["model"]), limits)
+    data = stored(Path(job["rows"]))
+    packed = choose_packing(lm.model, data)
+    at_once = micro_batch_tokens(lm.model, limits)
+    how = method.get(job["method"])
+    settings = {"rank": job["rank"]}
+    lm.model = how.apply(how.prepare(lm.model), settings, seed=job["seed"])
+    loaded = peak_rss_bytes()
+    steps = job["steps"]
+    watch = Stopwatch(job["warmup"], job["measured"], job["budget_s"], until=job["until"])
+    losses: list[float] = []
+
+    def batches(step: int) -> Any:
+        if step == 0:
+            watch.start()
+        elif watch.step() or step >= len(steps):
+            raise _EnoughError
+        return micro_batches(data, steps[step], max_tokens=at_once, packing=packed.packing)
+
+    def loss(model: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, float]:
+        total, weight = answer_loss(model, batch)
+        if len(watch.wall_s) == 0:
+            losses.append(float(total.detach()) / sum(len(data.ids[i]) - data.n_prompt[i] for i in steps[0]))
+        return total, weight
+
+    with tempfile.TemporaryDirectory() as folder, suppress(_EnoughError):
+        train(
+            lm.model, batches, loss, recipe=Recipe(len(steps) + 1, job["rate"]), folder=Path(folder),
+            emit=lambda *_, **__: None, seed=job["seed"], checkpoint_every_s=1e9,
+            multiples=how.rates(lm.model, settings),
+        )  # fmt: skip
+    found = watch.result([len(rows) for rows in steps])
+    first = job["warmup"] if found["warm"] else 0
+    measured = steps[first : len(watch.wall_s)]
+    flops = [useful_flops(lm.model, data, rows) for rows in measured]
+    return {
+        **found, "first_loss": sum(losses), "peak_rss_bytes": peak_rss_bytes(), "loaded_rss_bytes": loaded,
+        "dtype": dtype, "packing": packed.packing, "packing_why": packed.why, "micro_batch_tokens": at_once,
+        "useful_flops_per_example": sum(flops) / max(1, found["examples"]),
+        "tokens_per_example": sum(len(data.ids[i]) for rows in measured for i in rows) / max(1, found["examples"]),
+        "packed_tokens_per_example": packed_tokens(data, measured, at_once) / max(1, found["examples"]),
+    }  # fmt: skip
+
+
+def packed_tokens(data: Any, steps: list[list[int]], at_once: int) -> int:
+    """Tokens that the model really reads in these steps."""
+    from tunesmith.training.batches import micro_batches
+
+    return sum(batch.ids.numel() for rows in steps for batch in micro_batches(data, rows, max_tokens=at_once))
+
+
+def useful_flops(model: Any, data: Any, rows: list[int]) -> int:
+    """The least arithmetic of one step: every shared token once, no padding, nothing recomputed.
+
+    A frozen weight costs 2 FLOP forward and 2 for the gradient of its input per token, a trained one 2 more; a pair of
+    tokens in attention 4 forward and 8 backward per head and channel; the head only sees supervised tokens.
+    """
+    from torch import nn
+
+    from tunesmith.models.tree import plant
+
+    tree = plant([data.ids[i] for i in rows], least=1)
+    head = model.get_output_embeddings()
+    frozen = trained = 0
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module is not head:
+            frozen += module.weight.numel() * (not module.weight.requires_grad)
+            trained += module.weight.numel() * module.weight.requires_grad
+    config = model.config.get_text_config()
+    width = config.num_attention_heads * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
+    pairs = int((tree.at + 1).sum())
+    answers = sum(len(data.ids[i]) - data.n_prompt[i] for i in rows)
+    linear = len(tree) * (4 * frozen + 6 * trained)
+    return linear + 12 * width * config.num_hidden_layers * pairs + 4 * head.weight.numel() * answers
+
+
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_text(json.dumps(main(json.loads(Path(sys.argv[1]).read_text()))))
