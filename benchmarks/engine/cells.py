@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ MEMORY_BAR, MEMORY_AIM = 0.8, 0.5
 # Rates that either side may choose from, on one seed, by the loss on rows of its own.
 RATES = {"lora": (3e-4, 1e-3, 2e-3), "full": (2e-5, 5e-5, 1e-4)}
 _EVALUATIONS = 8
+_TOP = 8  # layers that trials train
 _FULL = "full fine-tuning, same engine"
 
 
@@ -62,6 +66,101 @@ def step_rows(name: str, found: Row, asked: Asked, *, bar: float, aim: float) ->
         ours=found["peak_rss_bytes"] / 1e9, peer_value=found["peer_peak_rss_bytes"] / 1e9, **common,
     )  # fmt: skip
     return [time_row, memory_row]
+
+
+def dpo(asked: Asked, began: float) -> list[Row]:
+    """A step of preference pairs whose prompts have 400 tokens."""
+    found = measure.pair_times(asked, began, prompt_tokens=400)
+    return [
+        report.row(
+            f"step time, DPO, 400-token prompts, batch {found['batch']}, {_on(asked)}", found["ratio"], bar=2.0,
+            unit="x", aim=3.0, interval=found["ratio_spread"], ours=found["s_per_example"], peer=found["peer"],
+            peer_value=found["peer_s_per_example"], n=found["n"], seeds=found["rounds"], details=found,
+            command=_command(asked, "dpo_400"),
+        )
+    ]  # fmt: skip
+
+
+def labels(asked: Asked, began: float) -> list[Row]:
+    """Choosing a label against transformers' constrained generate, answers equal; b77, fresh processes in turn."""
+    folder = measure.base(asked)
+    source, test = tasks.banking(asked.shared), tasks.banking(asked.shared, "test")
+    names = sorted(set(source.targets))
+    asker = tasks.worded(source, folder, names)
+    many = 16 if asked.quick else 48
+    work = asked.work / "labels"
+    work.mkdir(parents=True, exist_ok=True)
+    sides: dict[str, list[Row]] = {"generate": [], "batched": [], "ours": []}
+    for round_ in range(1 if asked.quick else asked.rounds or 3):
+        at = random.Random(round_).sample(range(len(test)), many)
+        told = {
+            "prompts": [asker.ask(test.texts[i]).ids for i in at], "prefix": asker.prefix,
+            "labels": [asker.template.answer_ids(name) for name in names],
+        }  # fmt: skip
+        (work / "asked.json").write_text(json.dumps(told))
+        for side, results in sides.items():
+            job = {
+                "side": side, "model": str(folder), "asked": str(work / "asked.json"), "threads": asked.threads,
+                "batch": asked.batch, "pin": asked.threads if asked.pin else 0,
+            }  # fmt: skip
+            results.append(rounds.fresh("choosing.py", sys.executable, job, work))
+    clock = _clock([r for results in sides.values() for r in results], asked)
+    seconds = {side: statistics.median(r[clock] for r in results) for side, results in sides.items()}
+    peer = min(("generate", "batched"), key=lambda side: seconds[side])
+    both = list(zip(sides["ours"], sides["generate"], strict=True))
+    equal = sum(a == b for mine, theirs in both for a, b in zip(mine["chosen"], theirs["chosen"], strict=True))
+    n = sum(r["examples"] for r in sides["ours"])
+    ratios = sorted(theirs[clock] / mine[clock] for mine, theirs in zip(sides["ours"], sides[peer], strict=True))
+    return [
+        report.row(
+            f"label choice, b77, {_on(asked)}", statistics.median(ratios) if equal == n else 1.0, bar=8.0, unit="x",
+            aim=20.0, interval=[ratios[0], ratios[-1]], ours=seconds["ours"], peer=f"transformers generate, {peer}",
+            peer_value=seconds[peer], n=n, seeds=len(ratios), equal=f"{equal} of {n}", seconds=seconds, clock=clock,
+            command=_command(asked, "labels"),
+        )
+    ]  # fmt: skip
+
+
+def _clock(results: Sequence[Row], asked: Asked) -> str:
+    """CPU seconds where other programs had the cores, else wall seconds."""
+    busy = rounds.wall_over_cpu(results, (), asked.threads)
+    return "s_per_example" if busy <= rounds.BUSY else "cpu_s_per_example"
+
+
+def trials(asked: Asked, began: float) -> list[Row]:
+    """Ten tuning trials of the top layers with the trunk stored and without, the same adapters; beside all layers."""
+    source = tasks.banking(asked.shared, intents=20)
+    rows, many = (64, 2) if asked.quick else (400, 10)
+    made = _prepared(source, source, asked, rows=rows, held_rows=100)
+    rates = [10 ** (-3.7 + 0.12 * i) for i in range(many)]
+    found: dict[str, Row] = {}
+    for name, top, cached in (("cached", _TOP, True), ("anew", _TOP, False), ("all layers", None, False)):
+        job = {
+            **made["job"],
+            "held": str(made["files"]["dev"]),
+            "rates": rates,
+            "top": top,
+            "cached": cached,
+            "epochs": 1,
+        }
+        job["rates"] = rates if top else rates[:1]  # one trial says what all layers cost
+        with tempfile.TemporaryDirectory() as empty:  # so that the trunk has to be made
+            found[name] = rounds.fresh("trials.py", sys.executable, job, made["work"], cache=empty)
+    pairs = zip(found["cached"]["trials"], found["anew"]["trials"], strict=True)
+    apart = max(abs(a["loss"] - b["loss"]) for a, b in pairs)
+    busy = max(r["wall_s"] * asked.threads / r["cpu_s"] for r in found.values())
+    clock = "wall_s" if busy <= rounds.BUSY else "cpu_s"
+    mine, other = found["cached"][clock], found["anew"][clock]
+    return [
+        report.row(
+            f"{many} tuning trials, top {_TOP} layers, b20, {_on(asked)}", other / mine, bar=3.0, aim=8.0, unit="x",
+            ours=mine, peer="the same without stored activations", peer_value=other, n=made["n"], clock=clock,
+            largest_loss_difference=apart, trunk_bytes=found["cached"]["stored_bytes"],
+            best_loss=min(t["loss"] for t in found["cached"]["trials"]),
+            all_layers={"s_per_trial": found["all layers"][clock], "loss": found["all layers"]["trials"][0]["loss"]},
+            command=_command(asked, "trials"),
+        )
+    ]  # fmt: skip
 
 
 def memory(asked: Asked, began: float) -> list[Row]:
@@ -107,9 +206,7 @@ def flops(asked: Asked, began: float) -> list[Row]:
 
 def _prepared(source: tasks.Source, held: tasks.Source, asked: Asked, *, rows: int, held_rows: int) -> Row:
     """Files of train, dev and held-out rows, and what every process is told. dev: rows that rates are chosen on."""
-    from tunesmith.models.resolve import fetch, resolve
-
-    folder = fetch(resolve(asked.model, "lm"), lambda *_, **__: None).resolve()
+    folder = measure.base(asked)
     labels = tuple(sorted(set(source.targets))) if source.task == "classify" else ()
     draw = random.Random(asked.seed)
     at = draw.sample(range(len(source)), min(len(source), rows + held_rows // 2))
@@ -128,7 +225,7 @@ def _prepared(source: tasks.Source, held: tasks.Source, asked: Asked, *, rows: i
         "job": {
             "model": str(folder), "rows": str(files["train"]), "held": str(files["held"]), "batch": asked.batch,
             "threads": asked.threads, "pin": asked.threads if asked.pin else 0, "rank": 16, "dtype": "",
-            "evaluate": _EVALUATIONS, "method": "lora",
+            "evaluate": _EVALUATIONS, "method": "lora", "objective": "answers",
         },
     }  # fmt: skip
 
@@ -159,7 +256,7 @@ def _taught(made: Row, asked: Asked, *, rate: float, epochs: float, variant: str
     job = {
         **made["job"], "steps": order, "warmup": 0, "measured": steps, "budget_s": float("inf"), "rate": rate,
         "give_up_s": float("inf"), "until": float("inf"), "seed": 0, "whole": True, "save": str(adapter),
-        "variant": vars(rounds.VARIANTS[variant]), "out": str(made["work"] / "peer-out"),
+        "variant": asdict(rounds.VARIANTS[variant]), "out": str(made["work"] / "peer-out"),
     }  # fmt: skip
 
     def make() -> Row:
@@ -315,6 +412,9 @@ CELLS: dict[str, Callable[[Asked, float], list[Row]]] = {
     "step_b77": step_cell("b77", bar=5.0, aim=15.0),
     "step_mts": step_cell("mts", bar=1.8, aim=4.0),
     "step_sms": step_cell("sms", bar=2.0, aim=5.0),
+    "dpo_400": dpo,
+    "labels": labels,
+    "trials": trials,
     "memory": memory,
     "flops": flops,
     "peft_vs_full": peft_vs_full,

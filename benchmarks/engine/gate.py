@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from objective import objective
 from steps import pin
 from tasks import stored
 
@@ -21,8 +22,6 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from tunesmith.core.machine import set_threads
     from tunesmith.models.lm import LanguageModel
     from tunesmith.models.methods import method
-    from tunesmith.training.batches import micro_batches
-    from tunesmith.training.losses import answer_loss
     from tunesmith.training.packing import choose_packing
     from tunesmith.training.probe import micro_batch_tokens
 
@@ -32,6 +31,10 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     lm = LanguageModel.load(Path(job["model"]), limits)
     data = stored(Path(job["rows"]))
     packing = choose_packing(lm.model, data).packing
+    per_example = 2 if job["objective"] == "pairs" else 1
+    some = fitting(data, job["steps"][0], job["gate_tokens"], per_example)
+    at_once = micro_batch_tokens(lm.model, limits)
+    what = objective(job["objective"], lm.model, data, some, at_once=at_once, packing=packing)
     model = method.get("lora").apply(lm.model, {"rank": job["rank"]}, seed=0)
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -40,14 +43,31 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
                 tensor.normal_(0.0, 0.02, generator=draw)
     model.train()
     weights = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
-    rows = fitting(data, job["steps"][0], job["gate_tokens"])
     ours = 0.0
-    for batch in micro_batches(data, rows, max_tokens=micro_batch_tokens(model, limits), packing=packing):
-        total, _ = answer_loss(model, batch)
+    for batch in what.make(some):
+        total, _ = what.loss(model, batch)
         total.backward()
         ours += float(total.detach())
     mine = {name: tensor.grad.clone() for name, tensor in weights.items()}
     model.zero_grad()
+    theirs_loss = plain(model, data, what.rows(some), pairs=per_example == 2)
+    theirs_loss.backward()
+    theirs = {name: tensor.grad for name, tensor in weights.items()}
+    difference = sum(float((mine[name] - theirs[name]).double().square().sum()) for name in weights)
+    size = sum(float(theirs[name].double().square().sum()) for name in weights)
+    expected = float(theirs_loss.detach())
+    return {
+        "gradient_error": (difference / size) ** 0.5, "loss_error": abs(ours - expected) / abs(expected),
+        "tensors": len(weights), "rows": len(some), "packing": packing,
+    }  # fmt: skip
+
+
+def plain(model: Any, data: Any, rows: list[int], *, pairs: bool) -> Any:
+    """The summed loss without a hook of ours anywhere: transformers' attention and mask, padding, the whole head.
+
+    pairs: -log sigmoid(0.1 h) with the adapter switched off as reference (Rafailov et al. 2023, eq. 7).
+    """
+    import torch
 
     width = max(len(data.ids[i]) for i in rows)
     ids = torch.zeros(len(rows), width, dtype=torch.long)
@@ -57,26 +77,28 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         n = len(data.ids[i])
         ids[at, :n], live[at, :n] = torch.tensor(data.ids[i]), 1
         labels[at, data.n_prompt[i] : n] = ids[at, data.n_prompt[i] : n]
-    # Without a hook of ours anywhere: transformers' attention, mask, head on every position, PEFT's layers.
-    logits = model(input_ids=ids, attention_mask=live, use_cache=False).logits
-    loss = torch.nn.functional.cross_entropy(
-        logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), ignore_index=-100, reduction="sum"
-    )
-    loss.backward()
-    theirs = {name: tensor.grad for name, tensor in weights.items()}
-    difference = sum(float((mine[name] - theirs[name]).double().square().sum()) for name in weights)
-    size = sum(float(theirs[name].double().square().sum()) for name in weights)
-    return {
-        "gradient_error": (difference / size) ** 0.5,
-        "loss_error": abs(ours - float(loss.detach())) / abs(float(loss.detach())),
-        "tensors": len(weights), "rows": len(rows), "packing": packing,
-    }  # fmt: skip
+
+    def log_probs() -> Any:  # (rows,)
+        logits = model(input_ids=ids, attention_mask=live, use_cache=False).logits[:, :-1].float()
+        losses = torch.nn.functional.cross_entropy(logits.mT, labels[:, 1:], ignore_index=-100, reduction="none")
+        return -losses.sum(dim=1)
+
+    if not pairs:
+        return -log_probs().sum()
+    with torch.no_grad(), model.disable_adapter():
+        reference = log_probs()
+    gains = (log_probs() - reference).view(-1, 2)
+    return -torch.nn.functional.logsigmoid(0.1 * (gains[:, 0] - gains[:, 1])).sum()
 
 
-def fitting(data: Any, rows: list[int], tokens: int) -> list[int]:
-    """The rows of the batch, or as many of its shortest as have so few padded tokens; at least two."""
-    order = sorted(rows, key=lambda i: len(data.ids[i]))
-    while len(order) > 2 and len(order) * len(data.ids[order[-1]]) > tokens:
+def fitting(data: Any, some: list[int], tokens: int, per_example: int) -> list[int]:
+    """The examples of the step, or as many of its shortest as have so few padded tokens; at least two."""
+
+    def longest(i: int) -> int:
+        return max(len(data.ids[per_example * i + j]) for j in range(per_example))
+
+    order = sorted(some, key=longest)
+    while len(order) > 2 and per_example * len(order) * longest(order[-1]) > tokens:
         order.pop()
     return order
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from objective import Objective, objective
 from steps import Stopwatch, peak_rss_bytes, pin
 from tasks import stored
 
@@ -24,9 +25,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from tunesmith.core.machine import set_threads
     from tunesmith.models.lm import LanguageModel
     from tunesmith.models.methods import method
-    from tunesmith.training.batches import micro_batches
     from tunesmith.training.loop import Recipe, train
-    from tunesmith.training.losses import answer_loss
     from tunesmith.training.packing import choose_packing
     from tunesmith.training.probe import micro_batch_tokens, probe_dtype
 
@@ -38,25 +37,27 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     data = stored(Path(job["rows"]))
     packed = choose_packing(lm.model, data)
     at_once = micro_batch_tokens(lm.model, limits)
+    steps: list[list[int]] = job["steps"]
+    seen = [i for some in steps for i in some]
+    what = objective(job["objective"], lm.model, data, seen, at_once=at_once, packing=packed.packing)
     how = method.get(job["method"])
     settings = {"rank": job["rank"]}
     lm.model = how.apply(how.prepare(lm.model), settings, seed=job["seed"])
     loaded = peak_rss_bytes()
-    steps = job["steps"]
     watch = Stopwatch(job["warmup"], job["measured"], job["budget_s"], until=job["until"])
-    losses: list[float] = []
+    first: list[tuple[float, float]] = []
 
-    def batches(step: int) -> Any:
+    def batches(step: int) -> list[Any]:
         if step == 0:
             watch.start()
         elif watch.step() or step >= len(steps):
             raise _EnoughError
-        return micro_batches(data, steps[step], max_tokens=at_once, packing=packed.packing)
+        return what.make(steps[step])
 
     def loss(model: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, float]:
-        total, weight = answer_loss(model, batch)
-        if len(watch.wall_s) == 0:
-            losses.append(float(total.detach()) / sum(len(data.ids[i]) - data.n_prompt[i] for i in steps[0]))
+        total, weight = what.loss(model, batch)
+        if not watch.wall_s:
+            first.append((float(total.detach()), weight))
         return total, weight
 
     with tempfile.TemporaryDirectory() as folder, suppress(_EnoughError):
@@ -65,24 +66,27 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
             emit=lambda *_, **__: None, seed=job["seed"], checkpoint_every_s=1e9,
             multiples=how.rates(lm.model, settings),
         )  # fmt: skip
-    found = watch.result([len(rows) for rows in steps])
-    first = job["warmup"] if found["warm"] else 0
-    measured = steps[first : len(watch.wall_s)]
-    flops = [useful_flops(lm.model, data, rows) for rows in measured]
+    found = watch.result([len(some) for some in steps])
+    found["s_per_example"] += what.before[0]
+    found["cpu_s_per_example"] += what.before[1]
+    measured = steps[job["warmup"] if found["warm"] else 0 : len(watch.wall_s)]
     return {
-        **found, "first_loss": sum(losses), "peak_rss_bytes": peak_rss_bytes(), "loaded_rss_bytes": loaded,
-        "dtype": dtype, "packing": packed.packing, "packing_why": packed.why, "micro_batch_tokens": at_once,
-        "useful_flops_per_example": sum(flops) / max(1, found["examples"]),
-        "tokens_per_example": sum(len(data.ids[i]) for rows in measured for i in rows) / max(1, found["examples"]),
-        "packed_tokens_per_example": packed_tokens(data, measured, at_once) / max(1, found["examples"]),
+        **found, "before": what.before, "first_loss": sum(t for t, _ in first) / sum(w for _, w in first),
+        "peak_rss_bytes": peak_rss_bytes(), "loaded_rss_bytes": loaded, "dtype": dtype, "packing": packed.packing,
+        "packing_why": packed.why, "micro_batch_tokens": at_once, **arithmetic(lm.model, data, what, measured),
     }  # fmt: skip
 
 
-def packed_tokens(data: Any, steps: list[list[int]], at_once: int) -> int:
-    """Tokens that the model really reads in these steps."""
-    from tunesmith.training.batches import micro_batches
-
-    return sum(batch.ids.numel() for rows in steps for batch in micro_batches(data, rows, max_tokens=at_once))
+def arithmetic(model: Any, data: Any, what: Objective, steps: list[list[int]]) -> dict[str, float]:
+    """Per example: tokens of its rows, tokens that the model reads, and the least arithmetic of the step."""
+    n = sum(map(len, steps))
+    rows = [what.rows(some) for some in steps]
+    packed = sum(getattr(batch, "tokens", batch).ids.numel() for some in steps for batch in what.make(some))
+    return {
+        "tokens_per_example": sum(len(data.ids[i]) for some in rows for i in some) / n,
+        "packed_tokens_per_example": packed / n,
+        "useful_flops_per_example": sum(useful_flops(model, data, some) for some in rows) / n,
+    }
 
 
 def useful_flops(model: Any, data: Any, rows: list[int]) -> int:
@@ -103,7 +107,8 @@ def useful_flops(model: Any, data: Any, rows: list[int]) -> int:
             frozen += module.weight.numel() * (not module.weight.requires_grad)
             trained += module.weight.numel() * module.weight.requires_grad
     config = model.config.get_text_config()
-    width = config.num_attention_heads * getattr(config, "head_dim", config.hidden_size // config.num_attention_heads)
+    heads = config.num_attention_heads
+    width = heads * getattr(config, "head_dim", config.hidden_size // heads)
     pairs = int((tree.at + 1).sum())
     answers = sum(len(data.ids[i]) - data.n_prompt[i] for i in rows)
     linear = len(tree) * (4 * frozen + 6 * trained)

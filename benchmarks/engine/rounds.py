@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,11 @@ class Variant:
     packing: bool = False
     padding_free: bool = False
     weights: str = "float32"
+
+    @property
+    def dense(self) -> bool:
+        """Whether rows stand in one row without padding."""
+        return self.packing or self.padding_free
 
 
 # TRL's defaults, and what is faster on some machine: bfloat16 needs units that not every CPU has.
@@ -62,6 +67,7 @@ class Plan:
     variants: tuple[str, ...] = tuple(VARIANTS)
     dtype: str = ""
     pin: int = 0
+    objective: str = "answers"
     rate: float = 1e-3
     rank: int = 16
     gate_tokens: int = 1 << 30
@@ -76,7 +82,7 @@ class Plan:
             "model": str(self.model), "rows": str(self.rows), "batch": self.batch, "threads": self.threads,
             "steps": steps, "warmup": self.warmup, "measured": self.measured, "budget_s": self.step_budget_s,
             "give_up_s": float("inf"), "seed": round_, "rate": self.rate, "rank": self.rank, "pin": self.pin,
-            "method": "lora", "dtype": self.dtype, "gate_tokens": self.gate_tokens,
+            "method": "lora", "objective": self.objective, "dtype": self.dtype, "gate_tokens": self.gate_tokens,
             "until": time.time() + self.left_s, "whole": False, "save": None, **more,
         }  # fmt: skip
 
@@ -85,8 +91,8 @@ class Plan:
         return self.deadline - time.monotonic()
 
 
-def fresh(script: str, python: str, job: dict[str, Any], work: Path) -> dict[str, Any]:
-    """The result of one process; its seconds of import and loading are in "process_s"."""
+def fresh(script: str, python: str, job: dict[str, Any], work: Path, *, cache: str | None = None) -> dict[str, Any]:
+    """The result of one process; "process_s": its wall seconds in all. cache: the product's, if not the machine's."""
     work.mkdir(parents=True, exist_ok=True)
     told, said, log = work / "job.json", work / "result.json", work / f"{Path(script).stem}.log"
     said.unlink(missing_ok=True)
@@ -95,6 +101,8 @@ def fresh(script: str, python: str, job: dict[str, Any], work: Path) -> dict[str
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "HF_DATASETS_CACHE": str(work / "datasets")}
     env = {**os.environ, **dict.fromkeys(names, threads), **quiet}
+    if cache is not None:
+        env["TUNESMITH_CACHE"] = cache
     if python != sys.executable:
         env.pop("PYTHONPATH", None)
     began = time.monotonic()
@@ -107,7 +115,7 @@ def fresh(script: str, python: str, job: dict[str, Any], work: Path) -> dict[str
 
 def peer(plan: Plan, name: str, round_: int, **more: Any) -> dict[str, Any]:
     """One process of the peer."""
-    job = plan.job(round_, variant=vars(VARIANTS[name]), out=str(plan.work / "peer-out"), **more)
+    job = plan.job(round_, variant=asdict(VARIANTS[name]), out=str(plan.work / "peer-out"), **more)
     return fresh("peer.py", plan.peer_python, job, plan.work)
 
 

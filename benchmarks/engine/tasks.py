@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -81,6 +82,24 @@ def messages(shared: Path, part: str = "train") -> Source:
         rows = [row for row in map(json.loads, handle) if row["split"] == part]
     texts, targets = tuple(row["text"] for row in rows), tuple(row["label"] for row in rows)
     return Source("sms", texts, targets, "classify", ("text",), "label")
+
+
+def pairs(shared: Path, folder: Path, n: int, *, prompt_tokens: int, seed: int) -> tuple[Any, Any]:
+    """(Encoded, Asker) of n pairs, rows 2i and 2i + 1: a dialogue cut to so many tokens with the note that was written
+    of it (chosen) and with that of another one (rejected)."""
+    from tunesmith.core.dataset import rows_of
+    from tunesmith.training.batches import encode
+
+    source = dialogues(shared)
+    asker = worded(source, folder, ())
+    # Only prompts that have to be cut are as long as they may be.
+    long = [i for i, text in enumerate(source.texts) if asker.ask(text, room=prompt_tokens).lost]
+    drawn = random.Random(seed).sample(long, min(n, len(long)))
+    texts, answers = [], []
+    for at, i in enumerate(drawn):
+        texts += [source.texts[i]] * 2
+        answers += [source.targets[i], source.targets[drawn[(at + 1) % len(drawn)]]]
+    return encode(rows_of(texts, answers), asker, max_tokens=2 * prompt_tokens, room=prompt_tokens), asker
 
 
 NAMED: dict[str, Callable[[Path], Source]] = {

@@ -1,0 +1,52 @@
+"""What a step lowers: the answers' loss, or the preference of one answer over another, as the product has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Objective:
+    """make: micro-batches of some examples. loss: of the training loop. rows: the encoded rows of some examples.
+
+    before: (wall, CPU) seconds per example that were spent before training (reading the reference of pairs).
+    """
+
+    make: Callable[[Sequence[int]], list[Any]]
+    loss: Callable[[Any, Any], tuple[Any, float]]
+    rows: Callable[[Sequence[int]], list[int]]
+    before: tuple[float, float] = (0.0, 0.0)
+
+
+def objective(name: str, model: Any, data: Any, examples: Sequence[int], *, at_once: int, packing: Any) -> Objective:
+    """name: "answers" or "pairs" (rows 2i and 2i + 1 are chosen and rejected). examples: those that will be seen."""
+    if name == "pairs":
+        return _pairs(model, data, sorted(set(examples)), at_once=at_once, packing=packing)
+    from tunesmith.training.batches import micro_batches
+    from tunesmith.training.losses import answer_loss
+
+    return Objective(lambda some: micro_batches(data, some, max_tokens=at_once, packing=packing), answer_loss, list)
+
+
+def _pairs(model: Any, data: Any, examples: list[int], *, at_once: int, packing: Any) -> Objective:
+    import torch
+
+    from tunesmith.training.preference import PreferenceLoss, pair_batches, reference_log_probs
+
+    def rows(some: Sequence[int]) -> list[int]:
+        return [row for i in some for row in (2 * i, 2 * i + 1)]
+
+    kept = rows(examples)
+    columns = ("ids", "n_prompt", "n_end", "weights")
+    seen = replace(data, **{name: tuple(getattr(data, name)[i] for i in kept) for name in columns})
+    began = (time.perf_counter(), time.process_time())
+    reference = torch.zeros(len(data) // 2, 2)
+    reference[examples] = reference_log_probs(model, seen, max_tokens=at_once, packing=packing)
+    wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
+    return Objective(
+        lambda some: pair_batches(data, reference, some, max_tokens=at_once, packing=packing), PreferenceLoss(), rows,
+        (wall / len(examples), cpu / len(examples)),
+    )  # fmt: skip
