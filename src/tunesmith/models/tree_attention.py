@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from tunesmith.models.tree import Segment, Tree
 _ALIKE = 0.7
 # Rows of a score matrix at once for long segments: half of what is computed would lie above the diagonal.
 _TILE = 256
+_LOG2_E = math.log2(math.e)
 # What reaches an attention function and is honoured or harmless. Anything else changes the arithmetic in a way
 # that is not known here (attention sinks, biases): such a family is refused, never computed wrongly.
 _HONOURED = {"dropout", "scaling", "sliding_window", "softcap", "blocks"}
@@ -236,19 +238,19 @@ class _TreeAttention(torch.autograd.Function):
         for block in blocks.blocks:
             scores, _ = _scores(block, q, k, blocks, form)
             top = scores.amax(dim=-1, keepdim=True)
-            total = scores.sub_(top).exp_().sum(dim=-1, keepdim=True)
+            total = scores.sub_(top).exp2_().sum(dim=-1, keepdim=True)
             if draw is not None:
                 scores.mul_(form.kept(scores, draw))
             part = scores.matmul(block.keys(v)).div_(total)
-            part_sum = (top + total.log_())[..., 0]
+            part_sum = (top + total.log2_())[..., 0]
             if block.sets:
                 block.put(out, part)
                 block.put(log_sum, part_sum)
                 continue
             old = block.rows(log_sum)
-            both = torch.logaddexp(old, part_sum)
-            kept = block.rows(out) * (old - both).exp_()[..., None]
-            block.put(out, kept.add_(part.mul_((part_sum - both).exp_()[..., None])))
+            both = torch.logaddexp2(old, part_sum)
+            kept = block.rows(out) * (old - both).exp2_()[..., None]
+            block.put(out, kept.add_(part.mul_((part_sum - both).exp2_()[..., None])))
             block.put(log_sum, both)
         ctx.save_for_backward(q, k, v, out, log_sum)
         ctx.blocks, ctx.form = blocks, form
@@ -268,7 +270,7 @@ class _TreeAttention(torch.autograd.Function):
         draw = form.draw(q.device)
         for block in blocks.blocks:
             scores, slope = _scores(block, q, k, blocks, form)
-            share = scores.sub_(block.rows(log_sum)[..., None]).exp_()
+            share = scores.sub_(block.rows(log_sum)[..., None]).exp2_()
             back = block.rows(grad)
             bent = back.matmul(block.keys(v).mT)
             if draw is None:
@@ -289,13 +291,19 @@ class _TreeAttention(torch.autograd.Function):
 def _scores(
     block: _Side | _Range, q: torch.Tensor, k: torch.Tensor, blocks: Blocks, form: Form
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """(…, rows, keys) scores, hidden ones at a very low number, and the slope of the cap where there is one."""
-    scores = block.rows(q).matmul(block.keys(k).mT).mul_(form.scale)
+    """(…, rows, keys) scores in units of log 2, hidden ones at a very low number, and the cap's slope if there is one.
+
+    Powers of two: the exp of a CPU's vector library takes 15 to 45 times as long where the result underflows, as it
+    does for every hidden score; its exp2 does not.
+    """
+    scores = block.rows(q).matmul(block.keys(k).mT)
     slope = None
-    if form.cap is not None:
-        bent = scores.div_(form.cap).tanh_()
+    if form.cap is None:
+        scores.mul_(form.scale * _LOG2_E)
+    else:
+        bent = scores.mul_(form.scale / form.cap).tanh_()
         slope = 1.0 - bent.square()
-        scores = bent.mul_(form.cap)
+        scores = bent.mul_(form.cap * _LOG2_E)
     # Not minus infinity: a row that sees nothing of a block would give inf - inf. Its share is 0 this way too.
     block.hide(scores, blocks, form.window, torch.finfo(scores.dtype).min / 2)
     return scores, slope
