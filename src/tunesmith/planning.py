@@ -28,7 +28,7 @@ from tunesmith.evaluation.evaluate import EvaluateOptions
 from tunesmith.models.resolve import fetch, pin, resolve
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
-from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits
+from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, time_for_rungs
 from tunesmith.training.ladder import prompt_of
 from tunesmith.training.select import SelectOptions, needs_cross_validation
 from tunesmith.training.systems import RungPlan
@@ -245,7 +245,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     plan.save(folder / "plan.yaml")
     if rungs_asked == "auto":
         # Only for the run that planned; whoever follows plan.yaml later follows it whatever the clock says.
-        plan = replace(plan, config=replace(config, model=replace(config.model, clock_s=max(1.0, left_s))))
+        plan = replace(
+            plan, config=replace(config, model=replace(config.model, clock_s=time_for_rungs(left_s, plan.budget_s)))
+        )
     return plan
 
 

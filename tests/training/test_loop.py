@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tunesmith.core.errors import ModelError, RunError
+from tunesmith.core.files import write_json
 from tunesmith.training import checkpoint
 from tunesmith.training.batches import sample, steps_per_epoch
 from tunesmith.training.loop import LoopResult, Recipe, train
@@ -46,7 +47,13 @@ def quiet(event: str, **fields: Any) -> None:
 
 
 def run(
-    model: torch.nn.Module, folder: Path, *, kill_at: int | None = None, emit: Any = quiet, **recipe: Any
+    model: torch.nn.Module,
+    folder: Path,
+    *,
+    kill_at: int | None = None,
+    emit: Any = quiet,
+    late: Any = None,
+    **recipe: Any,
 ) -> LoopResult:
     def maybe_killed(step: int) -> Sequence[torch.Tensor]:
         if step == kill_at:
@@ -67,6 +74,7 @@ def run(
         score=score,
         seed=5,
         checkpoint_every_s=0.0,
+        late=late,
     )
 
 
@@ -97,6 +105,29 @@ def test_a_killed_and_resumed_training_ends_in_the_same_bytes(tmp_path: Path, ki
     assert run(resumed, tmp_path / "b") == expected
     assert state_bytes(resumed) == state_bytes(straight)
     assert (tmp_path / "a/steps.jsonl").read_bytes() == (tmp_path / "b/steps.jsonl").read_bytes()
+
+
+def test_the_clock_ends_a_training_once_and_a_resumed_one_at_the_same_step(tmp_path: Path) -> None:
+    def timed(folder: Path, model: torch.nn.Module, late: Any, kill_at: int | None = None) -> LoopResult:
+        return run(model, folder, late=late, kill_at=kill_at, steps=20, evaluate_every=6)
+
+    events: list[str] = []
+    asked = iter([False] * 8 + [True])
+    straight = net()
+    expected = run(
+        straight, tmp_path / "a", late=lambda: next(asked), steps=20, evaluate_every=6,
+        emit=lambda event, **fields: events.append(f"{event} {fields.get('what')} {fields.get('choice')}"),
+    )  # fmt: skip
+    assert (expected.stopped, expected.steps_done) == ("the clock", 9)
+    assert expected.curve[-1]["dev"] is not None, "the step at which it ended is scored"
+    assert "decision train.steps 9" in events
+    asked = iter([False] * 8 + [True])
+    with pytest.raises(Killed):
+        timed(tmp_path / "b", net(), lambda: next(asked), kill_at=7)
+    write_json(tmp_path / "b/clock.json", {"stop_step": 9})  # as if it was killed after the decision
+    resumed = net()
+    assert timed(tmp_path / "b", resumed, None) == expected, "nobody asks a clock again"
+    assert state_bytes(resumed) == state_bytes(straight)
 
 
 def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:

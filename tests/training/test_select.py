@@ -199,3 +199,36 @@ def test_a_resumed_select_ends_in_the_digits_of_one_that_was_never_stopped(tmp_p
             assert (tmp_path / "alone" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
     assert f"{fitted}/together.json" in names
     assert not (tmp_path / "killed" / "work").exists()
+
+
+def test_a_rung_gives_way_when_the_rungs_before_it_took_longer_than_was_forecast(tmp_path, monkeypatch):
+    from tunesmith.training import select as module
+    from tunesmith.training.select import Bench
+
+    plans = (
+        RungPlan("tfidf"),
+        RungPlan("encoder", fit_s=60.0, answer_s=20.0),
+        RungPlan("lm", fit_s=80.0, answer_s=40.0),
+        RungPlan("few_shot", run=False, fit_s=500.0),
+    )
+    now = 1000.0
+    monkeypatch.setattr(module.time, "monotonic", lambda: now)
+    data = dataset()
+
+    def bench(**options):
+        return Bench(
+            data.rows("train"), data.rows("dev"), JOB, replace(OPTIONS, rungs=plans, **options), Context(tmp_path)
+        )
+
+    on_time = bench(clock_s=200.0)._late(plans[1])
+    late = bench(clock_s=100.0)._late(plans[1])
+    assert on_time is not None
+    assert late is not None
+    now = 1000.0 + 59.0
+    assert not on_time()
+    assert late(), "half the time is left for what was forecast: each rung gets half"
+    now = 1000.0 + 61.0
+    assert on_time()
+    now = 1000.0
+    assert bench()._late(plans[1]) is None, "a plan that is followed has no clock"
+    assert bench(clock_s=100.0, at_least=("encoder",))._late(plans[1]) is None

@@ -132,10 +132,13 @@ class _Range:
     def hide(self, scores: torch.Tensor, blocks: Blocks, window: int | None, value: float) -> None:
         if not (self.own and blocks.causal) and (window is None or blocks.longest <= window):
             return
-        mine, its = blocks.at[self.top : self.bottom, None], blocks.at[self.first : self.last]
+        first = self.first
+        if self.own and blocks.causal and (window is None or blocks.longest <= window):
+            first, window = self.top, None  # all keys before the rows themselves are seen
+        mine, its = blocks.at[self.top : self.bottom, None], blocks.at[first : self.last]
         hidden = _beyond(mine, its, blocks, window)  # nothing that hangs on a segment comes before it
         view = scores.view(scores.shape[0], -1, self.bottom - self.top, self.last - self.first)
-        view.masked_fill_(hidden, value)
+        view[..., first - self.first :].masked_fill_(hidden, value)
 
 
 @dataclass(frozen=True, eq=False)

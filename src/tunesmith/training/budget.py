@@ -7,7 +7,7 @@ give an equal plan. The plan is written to plan.yaml and obeyed, on resume too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
 from tunesmith.training.systems import RungPlan, System
@@ -153,7 +153,16 @@ def plan_rungs(
     for name in at_least:
         if name in plans and not plans[name].run:
             plans[name], forecasts[name] = _minimum(name, size, probe)
-    return [plans[name] for name in names], [forecasts[name] for name in names]
+    told = [
+        replace(plans[name], fit_s=round(forecasts[name].fit_s, 1), answer_s=round(forecasts[name].predict_s, 1))
+        for name in names
+    ]
+    return told, [forecasts[name] for name in names]
+
+
+def time_for_rungs(left_s: float, budget_s: float) -> float:
+    """Seconds from the plan to the moment when costly rungs must be done: half of what is kept back stays back."""
+    return max(1.0, left_s - _KEEP_BACK / 2 * budget_s)
 
 
 def _shared(

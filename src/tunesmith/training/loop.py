@@ -98,7 +98,7 @@ class LoopResult:
 
     best_step: optimizer steps behind the weights kept. best_score: their dev score, None if there was none.
     curve:     [{"step", "loss", "dev"}], loss is the mean since the entry before.
-    stopped:   "all steps", "no gain on dev", "not promising".
+    stopped:   "all steps", "no gain on dev", "not promising", "the clock".
     """
 
     steps_done: int
@@ -122,7 +122,7 @@ class _State:
     curve: list[dict[str, float | None]] = field(default_factory=list)
 
 
-def train(
+def train(  # noqa: PLR0913  # everything that the loop does not know is an argument
     model: torch.nn.Module,
     batches: Batches[B],
     loss: Loss[B],
@@ -136,6 +136,7 @@ def train(
     checkpoint_every_s: float = 30.0,
     multiples: Mapping[str, float] = _ONE_RATE,
     group: Group = ALONE,
+    late: Callable[[], bool] | None = None,
 ) -> LoopResult:
     """Train what requires a gradient; leave the best weights (by dev score, else the last) in the model.
 
@@ -145,6 +146,7 @@ def train(
     promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     checkpoint_every_s: at most so much work is lost; changes no result. 0 writes after every step.
     multiples: what a weight's rate is of the recipe's, by the weight's name (a method's `rates`); absent: 1.
+    late:      asked after every step whether the time is up; when it is, that step is written down and obeyed on resume.
     group:     the processes that share the steps. Of folder, score and promising only the main process's are used.
     Raises ModelError when the loss, a gradient, a dev score or a weight is not finite, naming step and layer;
     ConfigError for a rate that is none; RunError when processes of the group are not training the same.
@@ -177,7 +179,8 @@ def train(
             state.step += 1
             state.window_sum += total
             state.window_weight += weight
-            last = state.step >= recipe.last_step
+            over = group.from_main(_time_is_up(folder, state.step, late, emit) if keeps else None)
+            last = over or state.step >= recipe.last_step
             pausing = state.step == recipe.pause_step and asked and not last
 
             dev: float | None = None
@@ -196,7 +199,7 @@ def train(
                     _write_curve(folder, state.curve)
 
             if last:
-                state.stopped = "all steps"
+                state.stopped = "the clock" if over and state.step < recipe.last_step else "all steps"
             elif recipe.patience is not None and state.without_gain >= recipe.patience:
                 state.stopped = "no gain on dev"
             elif pausing and not group.from_main(_go_on(folder, state, promising, emit) if promising else None):
@@ -362,6 +365,18 @@ def _go_on(folder: Path, state: _State, promising: Callable[[float], bool], emit
     write_json(path, {"step": state.step, "score": state.best_score, "go_on": go_on})
     emit("train.pause", step=state.step, score=state.best_score, go_on=go_on)
     return go_on
+
+
+def _time_is_up(folder: Path, step: int, late: Callable[[], bool] | None, emit: Emit) -> bool:
+    """Whether this is the last step: the clock is asked once, what it said is written first and obeyed on resume."""
+    path = folder / "clock.json"
+    if path.exists():
+        return step >= int(read_json(path)["stop_step"])
+    if late is None or not late():
+        return False
+    write_json(path, {"stop_step": step})
+    emit("decision", what="train.steps", choice=str(step), why="the clock: the time for this rung is up")
+    return True
 
 
 def _due(step: int, every: int | None) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import psutil
 import torch
 
 from tunesmith.core.checks import Check
@@ -31,8 +32,9 @@ from tunesmith.training.batches import Encoded, Packing, TokenBatch, supervised
 
 # A predicted peak is right if the measured one differs by at most this share.
 WITHIN = 0.15
-# Activations that are kept where there is no limit: more tokens at once were not faster on one or two cores.
-_WITHOUT_LIMIT = 640 << 20
+# Activations that are kept where there is no limit, and at most this share of the machine's memory. Of the whole
+# memory, not of what is free: a repeated run must cut its micro-batches in the same places.
+_WITHOUT_LIMIT, _OF_ALL = 1280 << 20, 8
 # A micro-batch that computes its activations again may have so many times the tokens of one that keeps them.
 _RECOMPUTED_AT_ONCE = 8
 # Tokens of the two passes that are counted: what does not grow with the tokens falls out of the difference.
@@ -275,9 +277,10 @@ def fit_to(
     def per_token(*, recompute: bool, pooled: bool) -> float:
         return kept.of(1000, round(1000 * answers_share), recompute=recompute, pooled=pooled) / 1000
 
-    ample = max(_LEAST_TOKENS, int(_WITHOUT_LIMIT / per_token(recompute=False, pooled=False)))
+    enough = min(_WITHOUT_LIMIT, psutil.virtual_memory().total // _OF_ALL)
+    ample = max(_LEAST_TOKENS, int(enough / per_token(recompute=False, pooled=False)))
     if limit is None:
-        return Fitting(ample, _RECOMPUTED_AT_ONCE * ample, f"no limit: activations of {_told(_WITHOUT_LIMIT)}")
+        return Fitting(ample, _RECOMPUTED_AT_ONCE * ample, f"no limit: activations of {_told(enough)}")
     before = resident_bytes() if resident is None else resident
     fixed = before + int((1 + _SLACK_SHARE) * trained_bytes(model)) + _SLACK
     room = (limit - fixed) / (1 + _SLACK_SHARE)

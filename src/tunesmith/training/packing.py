@@ -28,6 +28,8 @@ from tunesmith.training.batches import Encoded, Packing
 # Relative L2 difference of logits between a packed row and the rows alone: rounding, in another order.
 SAME = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 _ROWS, _TOKENS = 3, 256
+# Logits of so many last tokens of each row are compared, a whole vocabulary each: what went wrong earlier shows there.
+_COMPARED = 16
 _CHECK = "packed rows against rows alone, logits"
 
 
@@ -80,18 +82,21 @@ def packed_gap(model: torch.nn.Module, encoded: Encoded) -> float:
     rows = [encoded.ids[i][:_TOKENS] for i in order[:_ROWS]]
     rows.append((*rows[-1][:-1], rows[0][-1]))  # one that shares nearly all of another, however unlike the rows are
     tree = plant(rows, least=1)
-    keep = torch.cat([torch.from_numpy(where) for where in tree.where])
+    keep = torch.cat([torch.from_numpy(where[-_COMPARED:]) for where in tree.where])
     device = next(model.parameters()).device
     with computing(model), head_at(model, (torch.zeros_like(keep).to(device), keep.to(device))):
         packed = read_tree(model, tree)
-    alone = torch.cat([_alone(model, row) for row in rows])
+    alone = torch.cat(
+        [_alone(model, row, keep=len(where[-_COMPARED:])) for row, where in zip(rows, tree.where, strict=True)]
+    )
     packed, alone = packed.cpu().double(), alone.cpu().double()  # there and only there: mps has no float64
     return float((packed - alone).norm() / alone.norm().clamp(min=1e-30))
 
 
-def _alone(model: torch.nn.Module, row: Sequence[int]) -> torch.Tensor:
-    with computing(model):
-        ids = torch.tensor([list(row)], device=next(model.parameters()).device)
+def _alone(model: torch.nn.Module, row: Sequence[int], *, keep: int) -> torch.Tensor:
+    ids = torch.tensor([list(row)], device=next(model.parameters()).device)
+    last = torch.arange(len(row) - keep, len(row), device=ids.device)
+    with computing(model), head_at(model, (torch.zeros_like(last), last)):
         found: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
     return found
 

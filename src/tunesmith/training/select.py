@@ -174,7 +174,8 @@ class Bench:
         train = self.train.take(np.sort(self.order[: plan.train_rows])) if plan.train_rows else self.train
         at = np.sort(self.dev_order[: plan.dev_rows]) if plan.dev_rows else np.arange(len(self.dev))
         dev = self.dev.take(at)
-        job = replace(self.base, plan=plan, promising=lambda score: promising(score, dev.ids.tolist()))
+        late = self._late(plan)
+        job = replace(self.base, plan=plan, promising=lambda score: promising(score, dev.ids.tolist()), late=late)
         ctx = replace(ctx, workdir=folder / "work")
         ctx.workdir.mkdir(parents=True, exist_ok=True)
         with metered_alone() as fitting:
@@ -202,8 +203,12 @@ class Bench:
             predict_cpu_s_per_example=answering.cpu_s / max(1, len(dev)),
         )
         status = "full" if not (plan.train_rows or plan.steps or plan.test_rows or plan.dev_rows) else "subset"
+        clock, why = ctx.workdir / "loop" / "clock.json", blank.why
+        if clock.exists():
+            status = "subset"
+            why = f"{why}; the clock ended it after step {read_json(clock)['stop_step']}".removeprefix("; ")
         made = replace(
-            blank, status=status, dev=seen.lead, interval=(low, high), n=len(seen.rows), how=how, cost=cost,
+            blank, status=status, why=why, dev=seen.lead, interval=(low, high), n=len(seen.rows), how=how, cost=cost,
             method=getattr(fitted, "method", None), curve=tuple(getattr(fitted, "curve", ())),
             settings=dict(getattr(fitted, "settings", {})), path=f"systems/{plan.name}/fitted", train_rows=len(train),
         )  # fmt: skip
@@ -220,7 +225,24 @@ class Bench:
 
     def _too_late(self, name: str) -> bool:
         clock_s = self.options.clock_s
-        return clock_s is not None and not is_cheap(name) and time.monotonic() - self.began > clock_s
+        if clock_s is None or is_cheap(name) or name in self.options.at_least:
+            return False
+        return time.monotonic() - self.began > clock_s
+
+    def _late(self, plan: RungPlan) -> Callable[[], bool] | None:
+        """Whether training must end for the rungs after it, and the answers, to have their share of what is left.
+
+        Nothing is late while the forecasts hold; where cores are busier than they were then, costly rungs give way.
+        """
+        clock_s, rungs = self.options.clock_s, self.options.rungs
+        if clock_s is None or plan.fit_s is None or plan.name in self.options.at_least or rungs == "auto":
+            return None
+        names = [other.name for other in rungs]
+        ahead = [other for other in rungs[names.index(plan.name) :] if other.run]
+        whole = sum((other.fit_s or 0.0) + (other.answer_s or 0.0) for other in ahead)
+        now = time.monotonic()
+        until = now + (self.began + clock_s - now) * plan.fit_s / max(whole, 1e-9)
+        return lambda: time.monotonic() > until
 
     def _base(self, needs: str) -> str | None:
         spec = {"encoder": self.base.encoder, "lm": self.base.lm}.get(needs)

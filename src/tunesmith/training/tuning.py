@@ -109,6 +109,7 @@ def tune(
         emit=ctx.emit,
         score=None if job.frozen or not len(dev) else _dev_score(model, aim.head, dev, job, ctx),
         promising=job.promising,
+        late=job.late,
         seed=ctx.seed,
     )
     ctx.check(tuned_encoder.check_moved(before, model, system=system))

@@ -37,6 +37,8 @@ class RungPlan:
     steps: int | None = None
     pause_steps: int | None = None  # go on beyond this step only if promising (successive halving)
     why: str = ""
+    fit_s: float | None = None  # forecast of fitting and of answering; None: not forecast
+    answer_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Job:
     frozen: bool = False
     # Whether training should go on past plan.pause_steps, given the dev score so far; None: always.
     promising: Callable[[float], bool] | None = None
+    # Whether the time for training is up; None: there is no end to it.
+    late: Callable[[], bool] | None = None
 
 
 class Fitted(Protocol):

@@ -189,6 +189,7 @@ class Lm:
                 seed=ctx.seed,
                 multiples=how.rates(lm.model, settings),
                 group=group,
+                late=job.late,
             )
         limit = ctx.limits.max_memory_bytes
         ctx.check(peak_as_predicted(watched.peak.total, meter.peak_rss_bytes, limit=limit, system=self.name))
