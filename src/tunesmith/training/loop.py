@@ -146,7 +146,7 @@ def train(  # noqa: PLR0913  # everything that the loop does not know is an argu
     promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     checkpoint_every_s: at most so much work is lost; changes no result. 0 writes after every step.
     multiples: what a weight's rate is of the recipe's, by the weight's name (a method's `rates`); absent: 1.
-    late:      asked after every step whether the time is up; the step when it is gets written down and obeyed on resume.
+    late:      asked after every step whether the time is up; the step when it is, is written down and obeyed on resume.
     group:     the processes that share the steps. Of folder, score and promising only the main process's are used.
     Raises ModelError when the loss, a gradient, a dev score or a weight is not finite, naming step and layer;
     ConfigError for a rate that is none; RunError when processes of the group are not training the same.
