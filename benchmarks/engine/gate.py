@@ -26,8 +26,8 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from tunesmith.core.machine import set_threads
     from tunesmith.models.lm import LanguageModel
     from tunesmith.models.methods import method
+    from tunesmith.training.memory import cut_for
     from tunesmith.training.packing import choose_packing
-    from tunesmith.training.probe import micro_batch_tokens
 
     pin(job["pin"])
     set_threads(job["threads"])
@@ -37,9 +37,9 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     packing = choose_packing(lm.model, data).packing
     per_example = 2 if job["objective"] == "pairs" else 1
     some = fitting(data, job["steps"][0], job["gate_tokens"], per_example)
-    at_once = micro_batch_tokens(lm.model, limits)
-    what = objective(job["objective"], lm.model, data, some, at_once=at_once, packing=packing)
     model = method.get("lora").apply(lm.model, {"rank": job["rank"]}, seed=0)
+    # B is still 0, so the reference of pairs is the base's.
+    what = objective(job["objective"], model, data, some, cut=cut_for(model, data, packing))
     draw = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, tensor in model.named_parameters():

@@ -16,13 +16,15 @@ from typing import Any
 from steps import peak_rss_bytes, pin
 from tasks import stored
 
+# Tokens in a pass without gradients, of which nothing is kept.
+_READ_AT_ONCE = 4096
+
 
 def main(job: dict[str, Any]) -> dict[str, Any]:
     from tunesmith.core.context import Limits
     from tunesmith.core.machine import set_threads
     from tunesmith.models.lm import LanguageModel
     from tunesmith.training.packing import choose_packing
-    from tunesmith.training.probe import micro_batch_tokens
 
     pin(job["pin"])
     set_threads(job["threads"])
@@ -30,14 +32,13 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     adapter = Path(job["adapter"]) if job.get("adapter") else None
     lm = LanguageModel.load(Path(job["model"]), limits, adapter=adapter)
     held = stored(Path(job["held"]))
-    at_once = micro_batch_tokens(lm.model, limits)
     packing = choose_packing(lm.model, held).packing
     if adapter is not None:
-        return {"points": [{"step": None, **held_out(lm.model, held, at_once, packing)}]}
-    return trained(job, lm, held, at_once, packing)
+        return {"points": [{"step": None, **held_out(lm.model, held, packing)}]}
+    return trained(job, lm, held, packing)
 
 
-def trained(job: dict[str, Any], lm: Any, held: Any, at_once: int, packing: Any) -> dict[str, Any]:
+def trained(job: dict[str, Any], lm: Any, held: Any, packing: Any) -> dict[str, Any]:
     """The product's loop; the clock stands still while the held-out rows are scored."""
     import torch
 
@@ -45,6 +46,7 @@ def trained(job: dict[str, Any], lm: Any, held: Any, at_once: int, packing: Any)
     from tunesmith.training.batches import TokenBatches, steps_per_epoch
     from tunesmith.training.loop import Recipe, train, trainable
     from tunesmith.training.losses import answer_loss
+    from tunesmith.training.memory import cut_for
 
     data = stored(Path(job["rows"]))
     how = method.get(job["method"])
@@ -53,7 +55,7 @@ def trained(job: dict[str, Any], lm: Any, held: Any, at_once: int, packing: Any)
     n_trained = sum(tensor.numel() for tensor in trainable(lm.model).values())
     steps = round(job["epochs"] * steps_per_epoch(len(data), job["batch"]))
     every = max(1, steps // job["evaluate"])
-    source = TokenBatches(data, job["batch"], job["seed"], at_once, packing)
+    source = TokenBatches(data, job["batch"], job["seed"], **cut_for(lm.model, data, packing).told())
     points: list[dict[str, Any]] = []
     spent = {"wall": 0.0, "cpu": 0.0}
     began = [time.perf_counter(), time.process_time()]
@@ -63,7 +65,7 @@ def trained(job: dict[str, Any], lm: Any, held: Any, at_once: int, packing: Any)
         spent["wall"] += time.perf_counter() - began[0]
         spent["cpu"] += time.process_time() - began[1]
         peak[0] = max(peak[0], peak_rss_bytes()) if not points else peak[0]  # before scoring has taken memory
-        found = held_out(lm.model, held, at_once, packing)
+        found = held_out(lm.model, held, packing)
         points.append({"step": every * (len(points) + 1), "wall_s": spent["wall"], "cpu_s": spent["cpu"], **found})
         began[:] = [time.perf_counter(), time.process_time()]
         return -float(found["loss"])
@@ -84,7 +86,7 @@ def trained(job: dict[str, Any], lm: Any, held: Any, at_once: int, packing: Any)
     }  # fmt: skip
 
 
-def held_out(model: Any, held: Any, at_once: int, packing: Any) -> dict[str, Any]:
+def held_out(model: Any, held: Any, packing: Any) -> dict[str, Any]:
     """loss: nats per answer token. right: per row, whether a greedy answer would be the reference to the token.
 
     That every token of the answer is the most probable one after those before it says what greedy decoding writes,
@@ -101,7 +103,7 @@ def held_out(model: Any, held: Any, at_once: int, packing: Any) -> dict[str, Any
     model.eval()
     by_length = sorted(range(len(held)), key=lambda i: (len(held.ids[i]), i))
     for start in range(0, len(held), 32):
-        for group in _groups(held, by_length[start : start + 32], at_once):
+        for group in _groups(held, by_length[start : start + 32]):
             batch = batch_of(held, group, packing=packing)
             with torch.no_grad(), computing(model), head_at(model, batch.keep):
                 if batch.tree is not None:
@@ -116,11 +118,11 @@ def held_out(model: Any, held: Any, at_once: int, packing: Any) -> dict[str, Any
     return {"loss": total / n, "exact_match": sum(right) / len(right), "right": right}
 
 
-def _groups(held: Any, rows: list[int], at_once: int) -> list[list[int]]:
-    """Rows that go through the model together; without gradients nothing is kept, so the bound is a generous one."""
+def _groups(held: Any, rows: list[int]) -> list[list[int]]:
+    """Rows that go through the model together."""
     groups: list[list[int]] = [[]]
     for i in rows:
-        if groups[-1] and sum(len(held.ids[j]) for j in groups[-1]) + len(held.ids[i]) > 8 * at_once:
+        if groups[-1] and sum(len(held.ids[j]) for j in groups[-1]) + len(held.ids[i]) > _READ_AT_ONCE:
             groups.append([])
         groups[-1].append(i)
     return groups

@@ -21,17 +21,17 @@ class Objective:
     before: tuple[float, float] = (0.0, 0.0)
 
 
-def objective(name: str, model: Any, data: Any, examples: Sequence[int], *, at_once: int, packing: Any) -> Objective:
+def objective(name: str, model: Any, data: Any, examples: Sequence[int], *, cut: Any) -> Objective:
     """name: "answers" or "pairs" (rows 2i and 2i + 1 are chosen and rejected). examples: those that will be seen."""
     if name == "pairs":
-        return _pairs(model, data, sorted(set(examples)), at_once=at_once, packing=packing)
+        return _pairs(model, data, sorted(set(examples)), cut=cut)
     from tunesmith.training.batches import micro_batches
     from tunesmith.training.losses import answer_loss
 
-    return Objective(lambda some: micro_batches(data, some, max_tokens=at_once, packing=packing), answer_loss, list)
+    return Objective(lambda some: micro_batches(data, some, **cut.told()), answer_loss, list)
 
 
-def _pairs(model: Any, data: Any, examples: list[int], *, at_once: int, packing: Any) -> Objective:
+def _pairs(model: Any, data: Any, examples: list[int], *, cut: Any) -> Objective:
     import torch
 
     from tunesmith.training.preference import PreferenceLoss, pair_batches, reference_log_probs
@@ -44,9 +44,9 @@ def _pairs(model: Any, data: Any, examples: list[int], *, at_once: int, packing:
     seen = replace(data, **{name: tuple(getattr(data, name)[i] for i in kept) for name in columns})
     began = (time.perf_counter(), time.process_time())
     reference = torch.zeros(len(data) // 2, 2)
-    reference[examples] = reference_log_probs(model, seen, max_tokens=at_once, packing=packing)
+    reference[examples] = reference_log_probs(model, seen, max_tokens=1024, packing=cut.packing)
     wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
     return Objective(
-        lambda some: pair_batches(data, reference, some, max_tokens=at_once, packing=packing), PreferenceLoss(), rows,
+        lambda some: pair_batches(data, reference, some, **cut.told()), PreferenceLoss(), rows,
         (wall / len(examples), cpu / len(examples)),
     )  # fmt: skip

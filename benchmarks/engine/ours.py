@@ -26,8 +26,9 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from tunesmith.models.lm import LanguageModel
     from tunesmith.models.methods import method
     from tunesmith.training.loop import Recipe, train
+    from tunesmith.training.memory import cut_for
     from tunesmith.training.packing import choose_packing
-    from tunesmith.training.probe import micro_batch_tokens, probe_dtype
+    from tunesmith.training.probe import probe_dtype
 
     pin(job["pin"])
     set_threads(job["threads"])
@@ -36,13 +37,13 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     lm = LanguageModel.load(Path(job["model"]), limits)
     data = stored(Path(job["rows"]))
     packed = choose_packing(lm.model, data)
-    at_once = micro_batch_tokens(lm.model, limits)
     steps: list[list[int]] = job["steps"]
     seen = [i for some in steps for i in some]
-    what = objective(job["objective"], lm.model, data, seen, at_once=at_once, packing=packed.packing)
     how = method.get(job["method"])
     settings = {"rank": job["rank"]}
     lm.model = how.apply(how.prepare(lm.model), settings, seed=job["seed"])
+    cut = cut_for(lm.model, data, packed.packing)
+    what = objective(job["objective"], lm.model, data, seen, cut=cut)
     loaded = peak_rss_bytes()
     watch = Stopwatch(job["warmup"], job["measured"], job["budget_s"], until=job["until"])
     first: list[tuple[float, float]] = []
@@ -73,7 +74,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     return {
         **found, "before": what.before, "first_loss": sum(t for t, _ in first) / sum(w for _, w in first),
         "peak_rss_bytes": peak_rss_bytes(), "loaded_rss_bytes": loaded, "dtype": dtype, "packing": packed.packing,
-        "packing_why": packed.why, "micro_batch_tokens": at_once, **arithmetic(lm.model, data, what, measured),
+        "packing_why": packed.why, "micro_batch_tokens": cut.max_tokens, **arithmetic(lm.model, data, what, measured),
     }  # fmt: skip
 
 

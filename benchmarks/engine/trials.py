@@ -38,7 +38,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         if job["cached"]:
             found = trunk.stored(lm, [*data.ids, *held.ids], top=job["top"], emit=lambda *_, **__: None)
             loss, stored_bytes = found.through(answer_loss), found.bytes
-        lost = _trial(lm, data, held, loss, limits, rate=rate, job=job)
+        lost = _trial(lm, data, held, loss, rate=rate, job=job)
         trials.append({"rate": rate, "loss": lost, "cpu_s": time.process_time() - began[1]})
     return {
         "wall_s": time.perf_counter() - began[0], "cpu_s": time.process_time() - began[1], "trials": trials,
@@ -57,23 +57,23 @@ def _fresh(job: dict[str, Any], limits: Any) -> Any:
     return lm
 
 
-def _trial(lm: Any, data: Any, held: Any, loss: Any, limits: Any, *, rate: float, job: dict[str, Any]) -> float:
+def _trial(lm: Any, data: Any, held: Any, loss: Any, *, rate: float, job: dict[str, Any]) -> float:
     import torch
 
     from tunesmith.training.batches import TokenBatches, micro_batches, steps_per_epoch
     from tunesmith.training.loop import Recipe, train
-    from tunesmith.training.probe import micro_batch_tokens
+    from tunesmith.training.memory import cut_for
 
-    at_once = micro_batch_tokens(lm.model, limits)
+    cut = cut_for(lm.model, data, "tree")
     steps = round(job["epochs"] * steps_per_epoch(len(data), job["batch"]))
     with tempfile.TemporaryDirectory() as folder:
         train(
-            lm.model, TokenBatches(data, job["batch"], 0, at_once), loss, recipe=Recipe(steps, rate),
+            lm.model, TokenBatches(data, job["batch"], 0, **cut.told()), loss, recipe=Recipe(steps, rate),
             folder=Path(folder), emit=lambda *_, **__: None, checkpoint_every_s=1e9,
         )  # fmt: skip
     total = weight = 0.0
     with torch.no_grad():
-        for batch in micro_batches(held, range(len(held)), max_tokens=at_once):
+        for batch in micro_batches(held, range(len(held)), **cut.told()):
             part, some = loss(lm.model, batch)
             total, weight = total + float(part), weight + some
     return total / weight

@@ -21,12 +21,12 @@ from tunesmith.core.events import Emit
 from tunesmith.models.lm import LanguageModel, release_memory
 from tunesmith.models.methods import method as methods
 from tunesmith.models.trunk import top_of
-from tunesmith.training.batches import Cut, Encoded, TokenBatches, micro_batches, supervised
+from tunesmith.training.batches import Encoded, TokenBatches, micro_batches
 from tunesmith.training.cut import choose_trunk
 from tunesmith.training.loop import Recipe
 from tunesmith.training.loop import train as run_loop
 from tunesmith.training.losses import answer_loss, mean_loss
-from tunesmith.training.memory import fit_to
+from tunesmith.training.memory import cut_for
 from tunesmith.training.packing import choose_packing
 
 Settings = Mapping[str, float | int | str | bool]
@@ -103,9 +103,7 @@ def _measured(
     packing = choose_packing(lm.model, train, dropout=float(options.get("dropout", 0.0))).packing
     lm.model = how.apply(how.prepare(lm.model), options, seed=seed)
     lm.model.eval()
-    share = sum(len(supervised(train, i)) for i in range(len(train))) / sum(map(len, train.ids))
-    fits = fit_to(limits.max_memory_bytes, lm.model, longest=max(map(len, train.ids)), answers_share=share)
-    cut = Cut(fits.max_tokens, fits.max_recomputed, packing)
+    cut = cut_for(lm.model, train, packing, limit=limits.max_memory_bytes)
     began = time.process_time()
     decided = choose_trunk(lm, [train, held_out], top=top, packing=packing, emit=emit, asked=trunk)
     made = time.process_time() - began

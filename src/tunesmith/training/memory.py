@@ -28,7 +28,7 @@ from tunesmith.models.lm import computing, head_at, release_memory, share_no_poo
 from tunesmith.models.methods import Method, Options
 from tunesmith.models.tree import plant
 from tunesmith.models.tree_attention import read_tree
-from tunesmith.training.batches import Encoded, Packing, TokenBatch, supervised
+from tunesmith.training.batches import Cut, Encoded, Packing, TokenBatch, supervised
 
 # A predicted peak is right if the measured one differs by at most this share.
 WITHIN = 0.15
@@ -299,6 +299,15 @@ def fit_to(
         f"{told}: {at_once} tokens, or {recomputed} recomputed, and no pools of freed blocks",
         pooled=False,
     )
+
+
+def cut_for(model: torch.nn.Module, encoded: Encoded, packing: Packing, *, limit: int | None = None) -> Cut:
+    """How to cut these rows where nothing has to be written down; the model has its method on."""
+    answers = sum(len(supervised(encoded, i)) for i in range(len(encoded)))
+    lengths = [len(ids) for ids in encoded.ids]
+    fits = fit_to(limit, model, longest=max(lengths), answers_share=answers / max(1, sum(lengths)),
+                  kept=count(model, packing=packing))  # fmt: skip
+    return Cut(fits.max_tokens, fits.max_recomputed, packing)
 
 
 def fitting_for(model: torch.nn.Module, encoded: Encoded, kept: Kept, ctx: Context) -> Fitting:
