@@ -204,6 +204,7 @@ def summary(
         "peer_variants": {name: round(seconds, 4) for name, seconds in tried.items()},
         "loss_error": checked["loss_error"],
         "gate_rows": checked["rows"],
+        "gate_dtype": checked["dtype"],
         "first_loss": mine[0]["first_loss"],
         "peer_first_loss": theirs[0]["first_loss"],
         "rounds": len(mine),
