@@ -16,8 +16,8 @@ import tasks
 QUICK_S = 280.0
 # What --quick asks of the peer: where the other dtype is slower, its variants are too.
 _QUICK_KINDS = ("no checkpointing", "packing")
-# Padded tokens of the gradient gate in --quick: it is one more step of plain padded PEFT.
-_QUICK_GATE_TOKENS = 2400
+# Padded tokens of the gradient gate: it is one more step of plain padded PEFT, which keeps 4 MB a token.
+_GATE_TOKENS = 2400
 
 
 def step_times(source: tasks.Source, asked: argparse.Namespace, began: float) -> dict[str, Any]:
@@ -67,15 +67,17 @@ def _compare(
     order = tuple(tuple(sample(n, size=size, seed=asked.seed, step=step).tolist()) for step in range(max(1, n // size)))
     # TRL's preference trainer neither packs nor leaves out padding.
     variants = tuple(v for v, how in rounds.VARIANTS.items() if objective == "answers" or not how.dense)
+    variants = tuple(v for v in variants if not asked.variants or v in asked.variants)
     quick: dict[str, Any] = {}
     if asked.quick:
         variants, why = _quick_variants(variants, asked.threads)
-        quick = {"gate_tokens": _QUICK_GATE_TOKENS, "step_budget_s": 45.0, "deadline": began + QUICK_S}
+        quick = {"step_budget_s": 45.0, "deadline": began + QUICK_S}
         print(f"  {why}", file=sys.stderr, flush=True)
     many, measured = _counts(asked)
     plan = rounds.Plan(
         folder, work / "rows.json", work, asked.peer_python, size, asked.threads, order, rounds=many,
-        measured=measured, pin=asked.threads if asked.pin else 0, variants=variants, objective=objective, **quick,
+        measured=measured, pin=asked.threads if asked.pin else 0, variants=variants, objective=objective,
+        gate_tokens=_GATE_TOKENS, **quick,
     )  # fmt: skip
     print(f"  {name}: {about}", file=sys.stderr, flush=True)
     found = rounds.compare(plan)

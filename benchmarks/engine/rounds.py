@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -108,6 +109,8 @@ def fresh(script: str, python: str, job: dict[str, Any], work: Path, *, cache: s
     began = time.monotonic()
     with log.open("w") as out:
         done = subprocess.run([python, HERE / script, told, said], env=env, stdout=out, stderr=out, check=False)
+    if done.returncode == -signal.SIGKILL:
+        raise MemoryError(f"{script} was killed: the machine's memory was full.")
     if done.returncode or not said.exists():
         sys.exit(f"{script} ended with {done.returncode}:\n" + "\n".join(log.read_text().splitlines()[-25:]))
     return {**json.loads(said.read_text()), "process_s": time.monotonic() - began}
@@ -138,10 +141,16 @@ def screen(plan: Plan) -> tuple[str, dict[str, float]]:
         if tried and spent * 1.2 > plan.left_s / 3:  # rounds have to fit as well
             break
         best = min(tried.values(), default=float("inf"))
-        found = peer(short, name, 0, give_up_s=_HOPELESS * best * plan.batch)
+        try:
+            found = peer(short, name, 0, give_up_s=_HOPELESS * best * plan.batch)
+        except MemoryError as error:
+            print(f"  peer, {name}: {error}", file=sys.stderr, flush=True)
+            continue
         tried[name] = found["s_per_example"]
         spent = found["process_s"]
         print(f"  peer, {name}: {tried[name]:.3f} s per example", file=sys.stderr, flush=True)
+    if not tried:
+        sys.exit("no variant of the peer fits into the memory of this machine.")
     return min(tried, key=lambda name: tried[name]), tried
 
 

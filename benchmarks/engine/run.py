@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of both sides; 0: the cores that are free")
     parser.add_argument("--pin", action="store_true", help="bind each process to its first cores")
     parser.add_argument("--rounds", type=int)
+    parser.add_argument("--variants", nargs="*", default=[], help="of the peer, to be tried; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peer-python", help="an interpreter that has the peer; default: one made below --work")
     asked = parser.parse_args()
