@@ -192,6 +192,7 @@ class Lm:
                 late=job.late,
             )
         limit = ctx.limits.max_memory_bytes
+        ctx.emit("memory.peak", predicted=watched.peak.total, measured=meter.peak_rss_bytes)
         ctx.check(peak_as_predicted(watched.peak.total, meter.peak_rss_bytes, limit=limit, system=self.name))
         ctx.check(checks.adapter_moved(start, trainable(lm.model)))
         del start
