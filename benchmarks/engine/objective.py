@@ -43,8 +43,9 @@ def _pairs(model: Any, data: Any, examples: list[int], *, cut: Any) -> Objective
     columns = ("ids", "n_prompt", "n_end", "weights")
     seen = replace(data, **{name: tuple(getattr(data, name)[i] for i in kept) for name in columns})
     began = (time.perf_counter(), time.process_time())
-    reference = torch.zeros(len(data) // 2, 2)
-    reference[examples] = reference_log_probs(model, seen, max_tokens=1024, packing=cut.packing)
+    found = reference_log_probs(model, seen, max_tokens=1024, packing=cut.packing)
+    reference = found.new_zeros(len(data) // 2, 2)
+    reference[examples] = found
     wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
     return Objective(
         lambda some: pair_batches(data, reference, some, **cut.told()), PreferenceLoss(), rows,
