@@ -32,7 +32,6 @@ def objective(name: str, model: Any, data: Any, examples: Sequence[int], *, cut:
 
 
 def _pairs(model: Any, data: Any, examples: list[int], *, cut: Any) -> Objective:
-    import torch
 
     from tunesmith.training.preference import PreferenceLoss, pair_batches, reference_log_probs
 
