@@ -83,9 +83,8 @@ def named_cells(asked: argparse.Namespace, began: float) -> None:
         made = cells.CELLS[name](asked, began)
         for row in made:
             row.update({"cell": name, "threads": asked.threads})
-        rows.update({row["measure"]: row for row in made})
-        if not asked.quick:
-            report.write(list(rows.values()))
+        if not asked.quick:  # read anew: another cell may have been written meanwhile
+            report.write(list({row["measure"]: row for row in [*report.read(), *made]}.values()))
         for row in made:
             print(json.dumps(row, ensure_ascii=False), flush=True)
 

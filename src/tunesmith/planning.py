@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -122,8 +122,7 @@ def config_from(table: Any, *, base: Path | None = None) -> Config:
     if not isinstance(table, Mapping):
         raise ConfigError("config: expected tables such as 'data:' and 'model:'.")
     table = {key: value for key, value in table.items() if key != "plan"}
-    known = {"data", "curate", "model", "train", "evaluate", "budget", "seed", "threads", "device", "dtype",
-             "max_memory"}  # fmt: skip
+    known = {option.name for option in fields(Config)}
     for key in table:
         if key not in known:
             raise ConfigError(f"config.{key}: no such table or option.", hint=did_you_mean(str(key), known))

@@ -22,8 +22,9 @@ from tunesmith.models.methods import method
 from tunesmith.models.template import Asker
 from tunesmith.testing import tiny_lm
 from tunesmith.training.batches import Encoded, Packing, encode
-from tunesmith.training.distillation import DistillationLoss, TaughtBatches, mean_distillation, taught_batches
+from tunesmith.training.distillation import DistillationLoss, TaughtBatches, taught_batches
 from tunesmith.training.loop import Recipe, train
+from tunesmith.training.losses import mean_loss
 from tunesmith.training.prompted import asker_for
 from tunesmith.training.teaching import COLUMNS, Teaching, ask_teacher, vocabulary_of
 
@@ -276,14 +277,14 @@ def test_a_student_comes_to_think_like_its_teacher(
     model = method.get("lora").apply(LanguageModel.load(folder / "tiny", Limits()).model, {}, seed=1)
     encoded, loss = taught(rows, asker, teaching), DistillationLoss(1.0)
     every = taught_batches(encoded, teaching, range(N), max_tokens=600)
-    before = mean_distillation(model, every, loss)
+    before = mean_loss(model, every, loss=loss)
     same = LanguageModel(teacher.model, teacher.template, teacher.folder)
-    assert mean_distillation(same.model, every, loss) == pytest.approx(0.0, abs=1e-5)
+    assert mean_loss(same.model, every, loss=loss) == pytest.approx(0.0, abs=1e-5)
     train(
         model, TaughtBatches(encoded, teaching, 2, 0, 600), loss, recipe=Recipe(16, 1e-2), folder=tmp_path,
         emit=lambda *_, **__: None,
     )  # fmt: skip
-    assert mean_distillation(model, every, loss) < 0.5 * before
+    assert mean_loss(model, every, loss=loss) < 0.5 * before
 
 
 @pytest.mark.parametrize("values", [{"share": 1.5}, {"share": -0.1}, {"temperature": 0.0}])

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from tunesmith.models.lm import wide
 from tunesmith.models.tree_attention import Form, form_of
 
 # Scores at once in long blocks: a megabyte of them.
@@ -75,12 +76,8 @@ def branch_attention(
     """
     layout, form = form_of(module, query, attention_mask, given)
     with torch.autocast(query.device.type, enabled=False):
-        found = _attend(_wide(query[0]), _wide(key[0]), _wide(value[0]), layout, form)
+        found = _attend(wide(query[0]), wide(key[0]), wide(value[0]), layout, form)
     return found.to(query.dtype).transpose(0, 1)[None], None
-
-
-def _wide(x: torch.Tensor) -> torch.Tensor:
-    return x if x.dtype == torch.float64 else x.float()
 
 
 def _attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, layout: Layout, form: Form) -> torch.Tensor:

@@ -209,6 +209,11 @@ def computing(model: torch.nn.Module) -> Iterator[None]:
         yield
 
 
+def wide(x: torch.Tensor) -> torch.Tensor:
+    """The same numbers in float32 at least, as losses and attention over many keys are computed."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 @contextmanager
 def head_at(
     model: torch.nn.Module, keep: tuple[torch.Tensor, torch.Tensor], *, words: torch.Tensor | None = None

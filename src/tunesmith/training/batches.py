@@ -23,7 +23,7 @@ _ALIKE = 0.6
 _BUSY = 384
 # Where activations are computed again, a token keeps about a tenth of what it keeps otherwise (one activation per
 # layer, and one layer's at a time), and costs a third more (a second forward pass).
-_RECOMPUTED_AT_ONCE = 8
+RECOMPUTED_AT_ONCE = 8
 _RECOMPUTING = 1.35
 
 
@@ -190,7 +190,7 @@ def row_groups(
     parts: int = 1,
 ) -> list[tuple[list[int], bool]]:
     """[(rows, large)] of `micro_batches`, for objectives that add to a batch what only they know of its rows."""
-    again = _RECOMPUTED_AT_ONCE * max_tokens if max_recomputed is None else max_recomputed
+    again = RECOMPUTED_AT_ONCE * max_tokens if max_recomputed is None else max_recomputed
     if packing == "padded":
         groups = _alike(encoded, rows, max_tokens or again)
     else:

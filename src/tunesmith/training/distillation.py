@@ -18,8 +18,9 @@ import torch
 from torch.nn import functional
 
 from tunesmith.core.errors import ConfigError
+from tunesmith.models.lm import wide
 from tunesmith.training.batches import Encoded, Packing, TokenBatch, batch_of, row_groups, sample, supervised
-from tunesmith.training.losses import answer_logits, wide
+from tunesmith.training.losses import answer_logits
 from tunesmith.training.teaching import Teaching
 
 
@@ -99,17 +100,6 @@ class DistillationLoss:
         losses = (1.0 - self.share) * hard + self.share * self.temperature**2 * soft
         weights = batch.tokens.weights.to(losses)
         return (losses * weights).sum(), float(batch.tokens.weights.sum())
-
-
-@torch.no_grad()
-def mean_distillation(model: torch.nn.Module, batches: Sequence[TaughtBatch], loss: DistillationLoss) -> float:
-    """The loss per token over several batches, the model as it is."""
-    total = weight = 0.0
-    for batch in batches:
-        part, part_weight = loss(model, batch)
-        total += float(part)
-        weight += part_weight
-    return total / max(weight, 1e-12)
 
 
 def _divergence(logits: torch.Tensor, ids: torch.Tensor, logs: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.nn import functional
 
-from tunesmith.models.lm import computing, head_at, recomputing
+from tunesmith.models.lm import computing, head_at, recomputing, wide
 from tunesmith.models.tree_attention import attending, read_tree
 from tunesmith.training.batches import TokenBatch
+
+B = TypeVar("B")
 
 # Rows of logits that are widened at once: 12 MB of a vocabulary of 50,000.
 _ROWS_AT_ONCE = 64
@@ -29,11 +31,6 @@ def answer_logits(model: torch.nn.Module, batch: TokenBatch) -> torch.Tensor:
         else:  # no mask: padding stands on the right, where causal attention never looks
             logits = model(input_ids=batch.ids.to(device), use_cache=False).logits[0]
     return logits
-
-
-def wide(logits: torch.Tensor) -> torch.Tensor:
-    """The same numbers in float32 at least, as losses are computed."""
-    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 class _TokenLogProbs(torch.autograd.Function):
@@ -81,9 +78,9 @@ def answer_loss(model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor
 @torch.no_grad()
 def mean_loss(
     model: torch.nn.Module,
-    batches: Sequence[TokenBatch],
+    batches: Sequence[B],
     *,
-    loss: Callable[[torch.nn.Module, TokenBatch], tuple[torch.Tensor, float]] = answer_loss,
+    loss: Callable[[torch.nn.Module, B], tuple[torch.Tensor, float]] = answer_loss,  # type: ignore[assignment]
 ) -> float:
     """The loss per token over several batches, without gradients, the model as it is."""
     total = weight = 0.0

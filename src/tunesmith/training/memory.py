@@ -28,15 +28,13 @@ from tunesmith.models.lm import computing, head_at, release_memory, share_no_poo
 from tunesmith.models.methods import Method, Options
 from tunesmith.models.tree import plant
 from tunesmith.models.tree_attention import read_tree
-from tunesmith.training.batches import Cut, Encoded, Packing, TokenBatch, supervised
+from tunesmith.training.batches import RECOMPUTED_AT_ONCE, Cut, Encoded, Packing, TokenBatch, supervised
 
 # A predicted peak is right if the measured one differs by at most this share.
 WITHIN = 0.15
 # Activations that are kept where there is no limit, and at most this share of the machine's memory. Of the whole
 # memory, not of what is free: a repeated run must cut its micro-batches in the same places.
 _WITHOUT_LIMIT, _OF_ALL = 1280 << 20, 8
-# A micro-batch that computes its activations again may have so many times the tokens of one that keeps them.
-_RECOMPUTED_AT_ONCE = 8
 # Tokens of the two passes that are counted: what does not grow with the tokens falls out of the difference.
 _COUNTED = (16, 48)
 # Below so many tokens the cores wait for memory.
@@ -280,7 +278,7 @@ def fit_to(
     enough = min(_WITHOUT_LIMIT, psutil.virtual_memory().total // _OF_ALL)
     ample = max(_LEAST_TOKENS, int(enough / per_token(recompute=False, pooled=False)))
     if limit is None:
-        return Fitting(ample, _RECOMPUTED_AT_ONCE * ample, f"no limit: activations of {_told(enough)}")
+        return Fitting(ample, RECOMPUTED_AT_ONCE * ample, f"no limit: activations of {_told(enough)}")
     before = resident_bytes() if resident is None else resident
     fixed = before + int((1 + _SLACK_SHARE) * trained_bytes(model)) + _SLACK
     room = (limit - fixed) / (1 + _SLACK_SHARE)
@@ -295,18 +293,22 @@ def fit_to(
     at_once, recomputed = int(room / whole), int(room / again)
     return Fitting(
         min(at_once, ample) if at_once >= _LEAST_TOKENS else 0,
-        max(longest, min(recomputed, _RECOMPUTED_AT_ONCE * ample)),
+        max(longest, min(recomputed, RECOMPUTED_AT_ONCE * ample)),
         f"{told}: {at_once} tokens, or {recomputed} recomputed, and no pools of freed blocks",
         pooled=False,
     )
 
 
-def cut_for(model: torch.nn.Module, encoded: Encoded, packing: Packing, *, limit: int | None = None) -> Cut:
-    """How to cut these rows where nothing has to be written down; the model has its method on."""
+def _fitted_to(limit: int | None, model: torch.nn.Module, encoded: Encoded, kept: Kept) -> Fitting:
+    """`fit_to` for these rows."""
     answers = sum(len(supervised(encoded, i)) for i in range(len(encoded)))
     lengths = [len(ids) for ids in encoded.ids]
-    fits = fit_to(limit, model, longest=max(lengths), answers_share=answers / max(1, sum(lengths)),
-                  kept=count(model, packing=packing))  # fmt: skip
+    return fit_to(limit, model, longest=max(lengths), answers_share=answers / max(1, sum(lengths)), kept=kept)
+
+
+def cut_for(model: torch.nn.Module, encoded: Encoded, packing: Packing, *, limit: int | None = None) -> Cut:
+    """How to cut these rows where nothing has to be written down; the model has its method on."""
+    fits = _fitted_to(limit, model, encoded, count(model, packing=packing))
     return Cut(fits.max_tokens, fits.max_recomputed, packing)
 
 
@@ -323,12 +325,7 @@ def fitting_for(model: torch.nn.Module, encoded: Encoded, kept: Kept, ctx: Conte
         return fits
     if ctx.limits.max_memory_bytes is not None:
         release_memory()
-    answers = sum(len(supervised(encoded, i)) for i in range(len(encoded)))
-    lengths = [len(ids) for ids in encoded.ids]
-    fits = fit_to(
-        ctx.limits.max_memory_bytes, model, longest=max(lengths), answers_share=answers / max(1, sum(lengths)),
-        kept=kept,
-    )  # fmt: skip
+    fits = _fitted_to(ctx.limits.max_memory_bytes, model, encoded, kept)
     if not fits.pooled:
         share_no_pools()
     write_json(path, asdict(fits))
@@ -389,14 +386,14 @@ def peak_as_predicted(predicted: int, measured: int, *, limit: int | None, syste
 
     A run that holds less than predicted is no harm; one that holds more breaks the promise of the limit.
     """
-    off = measured / predicted - 1.0
-    what, bound = "peak resident memory, predicted against measured", f"at most {WITHIN:.0%} above {_told(predicted)}"
-    value = f"{_told(measured)} ({off:+.0%})"
+    what = "peak resident memory, predicted against measured"
     if limit is None:
         return Check.not_applicable(what, f"at most {WITHIN:.0%} above", "no --max-memory was given", system=system)
+    off = measured / predicted - 1.0
     return Check(
-        what, value, f"{bound} and <= {_told(limit)}", off <= WITHIN and measured <= limit,
-        "set --max-memory a little lower, and report this base model and method.", system,
+        what, f"{_told(measured)} ({off:+.0%})", f"at most {WITHIN:.0%} above {_told(predicted)} and <= {_told(limit)}",
+        off <= WITHIN and measured <= limit, "set --max-memory a little lower, and report this base model and method.",
+        system,
     )  # fmt: skip
 
 

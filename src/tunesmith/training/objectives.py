@@ -23,13 +23,8 @@ from tunesmith.models.lm import LanguageModel, release_memory
 from tunesmith.models.resolve import fetch, resolve
 from tunesmith.models.template import Asker
 from tunesmith.training.batches import Cut, Encoded, Packing, TokenBatch, TokenBatches, encode, micro_batches
-from tunesmith.training.distillation import (
-    DistillationLoss,
-    TaughtBatch,
-    TaughtBatches,
-    mean_distillation,
-    taught_batches,
-)
+from tunesmith.training.distillation import DistillationLoss, TaughtBatch, TaughtBatches, taught_batches
+from tunesmith.training.loop import Loss
 from tunesmith.training.losses import answer_loss, mean_loss
 from tunesmith.training.preference import (
     PairBatch,
@@ -103,8 +98,8 @@ class Objective(Protocol):
         """The loop's loss."""
         ...
 
-    def score(self, model: torch.nn.Module) -> float:
-        """Minus the loss on dev, which must have rows."""
+    def score(self, model: torch.nn.Module, *, through: Loss[Any] | None = None) -> float:
+        """Minus the loss on dev, which must have rows; through: the same loss where a trunk is stored."""
         ...
 
     def about(self, model: torch.nn.Module) -> dict[str, float | int | str]:
@@ -169,8 +164,8 @@ class Supervised:
     def loss(self, model: torch.nn.Module, batch: TokenBatch) -> tuple[torch.Tensor, float]:
         return answer_loss(model, batch)
 
-    def score(self, model: torch.nn.Module) -> float:
-        return -mean_loss(model, self._dev)
+    def score(self, model: torch.nn.Module, *, through: Loss[TokenBatch] | None = None) -> float:
+        return -mean_loss(model, self._dev, loss=through or self.loss)
 
     def about(self, model: torch.nn.Module) -> dict[str, float | int | str]:
         del model
@@ -210,8 +205,8 @@ class Preference:
     def loss(self, model: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, float]:
         return self._loss(model, batch)
 
-    def score(self, model: torch.nn.Module) -> float:
-        return -preferred(model, self._dev, self._loss).loss
+    def score(self, model: torch.nn.Module, *, through: Loss[PairBatch] | None = None) -> float:
+        return -mean_loss(model, self._dev, loss=through or self.loss)
 
     def about(self, model: torch.nn.Module) -> dict[str, float | int | str]:
         """Reward accuracy and margin on dev pairs."""
@@ -256,8 +251,8 @@ class Distilled:
     def loss(self, model: torch.nn.Module, batch: TaughtBatch) -> tuple[torch.Tensor, float]:
         return self._loss(model, batch)
 
-    def score(self, model: torch.nn.Module) -> float:
-        return -mean_distillation(model, self._dev, self._loss)
+    def score(self, model: torch.nn.Module, *, through: Loss[TaughtBatch] | None = None) -> float:
+        return -mean_loss(model, self._dev, loss=through or self.loss)
 
     def about(self, model: torch.nn.Module) -> dict[str, float | int | str]:
         del model

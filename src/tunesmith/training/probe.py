@@ -25,8 +25,8 @@ _TOKENS, _WIDTH, _INNER = 384, 576, 1536
 _CLEAR_WIN = 1.2
 # Reading a text and writing its answer, in readings of the text; measured 5 to 6 on dialogues with notes.
 _WRITTEN_AS_READ = 5.5
-# Rows of an optimizer step by default, and tokens that are enough to time one.
-_STEP_ROWS, _TIMED_TOKENS = 8, 800
+# Tokens that are enough to time a step.
+_TIMED_TOKENS = 800
 
 
 def probe_dtype(threads: int, device: str = "cpu") -> tuple[Literal["bfloat16", "float32"], str]:
@@ -78,30 +78,27 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
     from tunesmith.models.lm import LanguageModel
     from tunesmith.models.methods import method
     from tunesmith.models.template import Asker
-    from tunesmith.training.batches import encode, micro_batches, price, supervised
+    from tunesmith.training.batches import encode, micro_batches
     from tunesmith.training.losses import answer_loss, mean_loss
-    from tunesmith.training.memory import fit_to
+    from tunesmith.training.memory import cut_for
     from tunesmith.training.packing import choose_packing
     from tunesmith.training.prompted import lengths_of
+    from tunesmith.training.systems.lm import BATCH
 
     lm = LanguageModel.load(folder, limits)
     lengths = lengths_of(lm.template, rows.targets, lm.context)
     encoded = encode(rows, Asker(lm.template, task, prompt), max_tokens=lengths.max_tokens, room=lengths.room)
     packing = choose_packing(lm.model, encoded).packing
     lm.model = method.get("lora").apply(lm.model, {}, seed=0)
-    answers_share = sum(len(supervised(encoded, i)) for i in range(len(encoded))) / sum(map(len, encoded.ids))
-    longest = max(map(len, encoded.ids))
-    fits = fit_to(limits.max_memory_bytes, lm.model, longest=longest, answers_share=answers_share)
+    cut = cut_for(lm.model, encoded, packing, limit=limits.max_memory_bytes)
 
     def batched(some: Sequence[int]) -> list[TokenBatch]:
-        return micro_batches(
-            encoded, some, max_tokens=fits.max_tokens, max_recomputed=fits.max_recomputed, packing=packing
-        )
+        return micro_batches(encoded, some, **cut.told())
 
     def priced(some: Sequence[int]) -> float:
-        return sum(price(batch.ids.numel(), fits.max_tokens) for batch in batched(some))
+        return sum(batch.cost for batch in batched(some))
 
-    most = min(_STEP_ROWS, len(encoded))
+    most = min(BATCH, len(encoded))
     enough = next((n for n in range(1, most) if priced(range(n)) >= _TIMED_TOKENS), most)
     batches = batched(range(enough))
 
@@ -114,7 +111,7 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
         forward = _quickest(lambda: mean_loss(lm.model, batches), for_s=1.5, on=limits.device)
     timed = priced(range(enough))
     per_token = _quickest(step, for_s=2.0, on=limits.device) / timed
-    steps = [range(start, min(start + _STEP_ROWS, len(encoded))) for start in range(0, len(encoded), _STEP_ROWS)]
+    steps = [range(start, min(start + BATCH, len(encoded))) for start in range(0, len(encoded), BATCH)]
     per_row = sum(map(priced, steps)) / len(encoded)
     texts = lm.template.tokenizer(list(rows.texts), add_special_tokens=False)["input_ids"]
     return LmSpeed(

@@ -24,10 +24,10 @@ import torch
 from tunesmith.core.dataset import Rows
 from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.files import canonical, sha256_bytes, whole
-from tunesmith.models.lm import LanguageModel
+from tunesmith.models.lm import LanguageModel, wide
 from tunesmith.models.template import Asker
 from tunesmith.training.batches import Packing, batch_of, encode, row_groups
-from tunesmith.training.losses import answer_logits, wide
+from tunesmith.training.losses import answer_logits
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _CHECKED_ROWS = 4
 _OF_METHODS = ("alpha", "dropout", "rank_stabilised", "dora", "pissa", "plus_ratio", "top_layers")
-_BATCH = 8
+BATCH = 8
 # Steps between two dev losses cost at least this many times what the dev loss costs.
 _TRAIN_PER_EVALUATION = 10
 _PATIENCE = 3
@@ -162,11 +162,6 @@ class Lm:
         if top is not None:
             ctx.emit("decision", what="train.trunk", choice="cached" if trunk.trunk else "none", why=trunk.why)
         loss = goal.loss if trunk.trunk is None else trunk.trunk.through(goal.loss)
-        dev_batches = micro_batches(held_out, range(len(held_out)), **cut.told())
-
-        def score() -> float:
-            return goal.score(lm.model) if trunk.trunk is None else -mean_loss(lm.model, dev_batches, loss=loss)
-
         draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
         assert job.lm is not None
         training = Training(
@@ -184,7 +179,7 @@ class Lm:
                 recipe=recipe,
                 folder=ctx.workdir / "loop",
                 emit=ctx.emit,
-                score=score if len(held_out) and not job.frozen else None,
+                score=(lambda: goal.score(lm.model, through=loss)) if len(held_out) and not job.frozen else None,
                 promising=_promising(lm, dev, job, ctx, draft),
                 seed=ctx.seed,
                 multiples=how.rates(lm.model, settings),
@@ -258,7 +253,7 @@ class Lm:
         from tunesmith.training.probe import LOAD_S, answer_tokens
 
         speed = max(lm_tokens_per_s, 1e-9)
-        batch = min(_BATCH, max(1, n_train))
+        batch = min(BATCH, max(1, n_train))
         if steps is None:
             steps = round(_epochs(n_train, text=n_labels == 0) * n_train / batch)
         overhead = 1.0 + 1.0 / _TRAIN_PER_EVALUATION
@@ -277,7 +272,7 @@ def _settings(
         "method": name,
         "rank": int(given.get("rank", 16)),
         "rate": float(given.get("rate", rate_factor * _rate(name, job, parameters))),
-        "batch": min(int(given.get("batch", _BATCH)), max(1, n_rows)),
+        "batch": min(int(given.get("batch", BATCH)), max(1, n_rows)),
         "epochs": float(given.get("epochs", _epochs(n_rows, text=text))),
     }
 
