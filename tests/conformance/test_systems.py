@@ -14,7 +14,7 @@ from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
 from tunesmith.testing import tiny_encoder, tiny_lm
 from tunesmith.training.folds import row_folds
-from tunesmith.training.systems import Job, RungPlan, system
+from tunesmith.training.systems import Job, RungPlan, Workload, system
 
 NAMES = system.names()
 CROSS_FITTED = [name for name in NAMES if hasattr(system.get(name), "cross_fit")]
@@ -148,10 +148,7 @@ def test_a_label_without_train_rows_and_texts_without_words_do_no_harm(name, job
 @pytest.mark.parametrize("name", NAMES)
 def test_the_forecast_grows_with_the_work(name):
     def forecast(n_train, n_predict):
-        return system.get(name).seconds(
-            n_train=n_train, n_predict=n_predict, n_labels=5, encoder_texts_per_s=100.0, lm_tokens_per_s=500.0,
-            tokens_per_text=30.0, steps=None,
-        )  # fmt: skip
+        return system.get(name).seconds(Workload(n_train, n_predict, 5, 100.0, 500.0, 30.0))
 
     small, large = forecast(500, 100), forecast(5000, 10_000)
     assert min(small) >= 0.0

@@ -15,7 +15,7 @@ from tunesmith.core.checks import Check
 from tunesmith.core.errors import ModelError
 from tunesmith.core.files import sha256_path
 from tunesmith.training import loop
-from tunesmith.training.systems import RungPlan, system
+from tunesmith.training.systems import RungPlan, Workload, system
 from tunesmith.training.systems.lm import LmFitted
 
 
@@ -162,16 +162,12 @@ def test_bfloat16_weights_train_float32_adapters(tmp_path: Path) -> None:
 
 
 def test_forecasts_grow_with_rows_steps_and_labels() -> None:
-    size: dict[str, Any] = {"encoder_texts_per_s": 0.0, "lm_tokens_per_s": 1000.0, "tokens_per_text": 100.0}
+    few, many = Workload(100, 10, 2, 0.0, 1000.0, 100.0), Workload(1000, 100, 77, 0.0, 1000.0, 100.0)
     for name in ("lm", "zero_shot", "few_shot"):
-        rung: Any = system.get(name)
-        few = rung.seconds(n_train=100, n_predict=10, n_labels=2, steps=None, **size)
-        many = rung.seconds(n_train=1000, n_predict=100, n_labels=77, steps=None, **size)
-        assert 0 <= few[0] <= many[0]
-        assert 0 < few[1] < many[1]
-    lm: Any = system.get("lm")
-    ten, twenty = (lm.seconds(n_train=1000, n_predict=1, n_labels=2, steps=s, **size)[0] for s in (10, 20))
-    nothing = lm.seconds(n_train=1000, n_predict=1, n_labels=2, steps=0, **size)[0]
+        rung = system.get(name)
+        assert 0 <= rung.seconds(few)[0] <= rung.seconds(many)[0]
+        assert 0 < rung.seconds(few)[1] < rung.seconds(many)[1]
+    nothing, ten, twenty = (system.get("lm").seconds(replace(many, steps=s))[0] for s in (0, 10, 20))
     assert twenty - ten == pytest.approx(ten - nothing)
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, cast
 
-from tunesmith.training.systems import RungPlan, System
+from tunesmith.training.systems import RungPlan, System, Workload
 from tunesmith.training.systems import system as systems
 
 
@@ -49,43 +48,6 @@ class Forecast:
     fit_s: float
     predict_s: float
     whole_s: float  # what it would take without a budget
-
-
-class Forecasts(Protocol):
-    """A System that can say how long it will take."""
-
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-    ) -> tuple[float, float]:
-        """(fit, predict) seconds. steps None: as many as the System would take by itself."""
-        ...  # fmt: skip
-
-
-class CrossFitForecasts(Protocol):
-    """A cheap System: it can also say how long cross-validation with settings already chosen will take."""
-
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-        cross_fits: int = 0,
-    ) -> tuple[float, float]:
-        """(fit, predict) seconds; cross_fits: fits on most of the rows besides the one on all."""
-        ...  # fmt: skip
 
 
 # How the costly rungs share what the cheap ones leave.
@@ -290,15 +252,9 @@ def _seconds(
     rung = systems.get(name)
 
     def ask(tokens: float) -> tuple[float, float]:
-        return cast(Forecasts, rung).seconds(
-            n_train=n_train,
-            n_predict=n_predict,
-            n_labels=size.n_labels,
-            encoder_texts_per_s=probe.encoder_texts_per_s,
-            lm_tokens_per_s=probe.lm_tokens_per_s,
-            tokens_per_text=tokens,
-            steps=steps,
-        )
+        return rung.seconds(Workload(
+            n_train, n_predict, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s, tokens, steps
+        ))  # fmt: skip
 
     fit, answer = ask(probe.tokens_per_text)
     return (ask(probe.tokens_per_prompt)[0] if rung.needs == "lm" else fit), answer
@@ -309,16 +265,10 @@ def _cheap_seconds(name: str, size: Size, probe: Probe, *, cross_fits: int) -> t
     rung = systems.get(name)
     if not cross_fits or not hasattr(rung, "cross_fit"):
         return _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
-    return cast(CrossFitForecasts, rung).seconds(
-        n_train=size.n_train + size.n_dev,
-        n_predict=size.n_test,
-        n_labels=size.n_labels,
-        encoder_texts_per_s=probe.encoder_texts_per_s,
-        lm_tokens_per_s=probe.lm_tokens_per_s,
-        tokens_per_text=probe.tokens_per_text,
-        steps=None,
-        cross_fits=cross_fits,
-    )
+    return rung.seconds(Workload(
+        size.n_train + size.n_dev, size.n_test, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s,
+        probe.tokens_per_text, cross_fits=cross_fits,
+    ))  # fmt: skip
 
 
 def _told(seconds: float) -> str:

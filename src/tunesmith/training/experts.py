@@ -19,6 +19,7 @@ from tunesmith.training.folds import label_codes, rest_of
 from tunesmith.training.heads import MOST_CENTRES, KernelHead, fit_kernel
 from tunesmith.training.linear import LinearHead, fit_logistic, fit_margins
 from tunesmith.training.ngrams import Counts, Vocabulary, count, learn_vocabulary
+from tunesmith.training.systems import Workload
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,28 +170,25 @@ _LOGISTIC_S = 4.5e-6
 _KERNEL_S = 7e-12
 
 
-def count_seconds(
-    n_train: int, n_predict: int, n_labels: int, tokens_per_text: float, *, cross_fits: int = 0
-) -> tuple[float, float]:
-    """Forecast (fit, predict) CPU seconds of choosing, fitting and asking a CountExpert.
-
-    cross_fits: how often it is fitted again on most of the rows, with the settings chosen.
-    """
-    tokens = max(tokens_per_text, 4.0)
+def count_seconds(work: Workload) -> tuple[float, float]:
+    """Forecast (fit, predict) CPU seconds of choosing, fitting and asking a CountExpert."""
+    tokens = max(work.tokens_per_text, 4.0)
+    n_train, cross_fits = work.n_train, work.cross_fits
     chosen_on = min(n_train, CHOOSE_ON)
     # Counting is done for the choice, for the fit and once for all folds; weighing what was counted, each time.
     counting = _FEATURES_S * tokens * (chosen_on + n_train * (1 + (cross_fits > 0)))
     weighing = _WEIGHING_S * tokens * (FOLDS * chosen_on + cross_fits * n_train)
-    problems = n_labels if n_labels > 2 else 1
+    problems = work.n_labels if work.n_labels > 2 else 1
     fitted_on = len(COUNT_GRID) * (FOLDS - 1) * chosen_on + (1 + 0.8 * cross_fits) * n_train
     fits = _COUNT_FIT_S * tokens * problems * fitted_on
-    return 0.5 + counting + weighing + fits, 0.1 + _FEATURES_S * tokens * n_predict
+    return 0.5 + counting + weighing + fits, 0.1 + _FEATURES_S * tokens * work.n_predict
 
 
-def vector_seconds(n_train: int, n_labels: int, *, cross_fits: int = 0) -> float:
-    """Forecast CPU seconds of choosing and fitting a VectorExpert whose vectors are known. cross_fits: as above."""
+def vector_seconds(work: Workload) -> float:
+    """Forecast CPU seconds of choosing and fitting a VectorExpert whose vectors are known."""
+    n_train = work.n_train
     chosen_on = min(n_train, CHOOSE_ON) * (FOLDS - 1) / FOLDS
-    fits = 1 + 0.8 * cross_fits
-    linear = _LOGISTIC_S * n_labels * (len(LINEAR_GRID) * FOLDS * chosen_on + fits * n_train)
+    fits = 1 + 0.8 * work.cross_fits
+    linear = _LOGISTIC_S * work.n_labels * (len(LINEAR_GRID) * FOLDS * chosen_on + fits * n_train)
     kernel = _KERNEL_S * (len(KERNEL_GRID) * FOLDS * chosen_on**3 + fits * min(n_train, MOST_CENTRES) ** 2 * n_train)
     return 0.5 + linear + kernel

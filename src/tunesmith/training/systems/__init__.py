@@ -42,6 +42,25 @@ class RungPlan:
 
 
 @dataclass(frozen=True)
+class Workload:
+    """What a forecast is made from: how much there is to do, and how fast this machine is.
+
+    n_predict: texts to answer. n_labels: 0 where the answer is a text. lm_tokens_per_s: of a forward pass.
+    tokens_per_text: prompt and answer. steps: None for as many as the System would take by itself.
+    cross_fits: fits on most of the rows, with settings already chosen, besides the one on all.
+    """
+
+    n_train: int
+    n_predict: int
+    n_labels: int
+    encoder_texts_per_s: float
+    lm_tokens_per_s: float
+    tokens_per_text: float
+    steps: int | None = None
+    cross_fits: int = 0
+
+
+@dataclass(frozen=True)
 class Job:
     """Everything a System needs to know about the work besides the rows."""
 
@@ -103,6 +122,10 @@ class System(Protocol):
 
     def load(self, folder: Path, job: Job, ctx: Context) -> Fitted:
         """The Fitted that `save` wrote."""
+        ...
+
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast of (fitting, answering) in seconds."""
         ...
 
 

@@ -19,7 +19,7 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.training.choice import Settings
 from tunesmith.training.embeddings import encoder_spec
 from tunesmith.training.folds import label_codes
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 from tunesmith.training.together import Together
 
 if TYPE_CHECKING:
@@ -114,25 +114,14 @@ class Contrastive:
             Together.load(folder, encoder_spec(job), ctx), about["settings"], tuple(about["curve"])
         )
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) seconds; see docs/extend/system.md."""
-        del lm_tokens_per_s, tokens_per_text
-        reading = 1.0 / max(encoder_texts_per_s, 1e-9)
-        steps = forecast_steps(n_train) if steps is None else steps
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds."""
+        reading = 1.0 / max(work.encoder_texts_per_s, 1e-9)
+        steps = forecast_steps(work.n_train) if work.steps is None else work.steps
         texts = steps * int(_DEFAULT["batch"])
-        scoring = (_EVALUATIONS + 1) * (n_train + min(1000, n_train // 8))
-        heads = 6.0 + 1e-5 * n_train * n_labels
-        return heads + reading * (_FORWARDS_PER_TRAINED_TEXT * texts + scoring), 1.0 + 1.3 * reading * n_predict
+        scoring = (_EVALUATIONS + 1) * (work.n_train + min(1000, work.n_train // 8))
+        heads = 6.0 + 1e-5 * work.n_train * work.n_labels
+        return heads + reading * (_FORWARDS_PER_TRAINED_TEXT * texts + scoring), 1.0 + 1.3 * reading * work.n_predict
 
 
 def forecast_steps(n_rows: int) -> int:

@@ -11,7 +11,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.files import write_json
 from tunesmith.core.predictions import Predictions
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,9 @@ class Copying:
     def load(self, folder: Path, job: Job, ctx: Context) -> CopyingFitted:
         return CopyingFitted()
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-    ) -> tuple[float, float]:
+    def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds."""
-        del n_train, n_labels, encoder_texts_per_s, lm_tokens_per_s, tokens_per_text, steps
-        return 0.0, 1e-6 * n_predict
+        return 0.0, 1e-6 * work.n_predict
 
 
 system("copying")(Copying())

@@ -12,7 +12,7 @@ import numpy as np
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.training.prompting import TEXT_ROWS, PromptedFitted, fit_prompted, load_prompted
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 _LABEL_SHOTS = 8
 _TEXT_SHOTS = 2
@@ -41,26 +41,15 @@ class FewShot:
     def load(self, folder: Path, job: Job, ctx: Context) -> PromptedFitted:
         return load_prompted(self.name, folder, job)
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) seconds. lm_tokens_per_s: of a forward pass; tokens_per_text: prompt and answer."""
-        del n_train, encoder_texts_per_s, steps
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds."""
         from tunesmith.training.probe import LOAD_S, answer_tokens
 
-        speed = max(lm_tokens_per_s, 1e-9)
+        speed = max(work.lm_tokens_per_s, 1e-9)
         # Shots are read once, but every token behind them attends to them.
-        per_answer = 1.2 * answer_tokens(tokens_per_text, n_labels, whole_tree=True) / speed
-        choosing = _DRAWS * (_ROWS * per_answer if n_labels else TEXT_ROWS * tokens_per_text / speed)
-        return LOAD_S + choosing, LOAD_S + n_predict * per_answer
+        per_answer = 1.2 * answer_tokens(work.tokens_per_text, work.n_labels, whole_tree=True) / speed
+        choosing = _DRAWS * (_ROWS * per_answer if work.n_labels else TEXT_ROWS * work.tokens_per_text / speed)
+        return LOAD_S + choosing, LOAD_S + work.n_predict * per_answer
 
 
 def choose_shots(train: Rows, labels: Sequence[str], *, seed: int) -> list[int]:

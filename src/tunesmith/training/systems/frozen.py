@@ -32,7 +32,7 @@ from tunesmith.training.experts import (
 )
 from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
 from tunesmith.training.linear import load_arrays, save_arrays
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,23 +105,11 @@ class Frozen:
             found[list(held_out)] = said.probabilities
         return Predictions.from_probabilities(found, job.labels)
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-        cross_fits: int = 0,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
-        del lm_tokens_per_s, tokens_per_text, steps
-        reading = 1.0 / max(encoder_texts_per_s, 1e-9)
-        fit = 3.0 + reading * n_train + vector_seconds(n_train, n_labels, cross_fits=cross_fits)
-        return fit, 0.2 + reading * n_predict
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) CPU seconds."""
+        reading = 1.0 / max(work.encoder_texts_per_s, 1e-9)
+        fit = 3.0 + reading * work.n_train + vector_seconds(work)
+        return fit, 0.2 + reading * work.n_predict
 
 
 def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) -> Settings:

@@ -40,7 +40,7 @@ from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified
 from tunesmith.training.linear import load_arrays, save_arrays
 from tunesmith.training.mixture import choose_mixture, lift_offset, mix, named, with_say
 from tunesmith.training.ngrams import Counts, count
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,24 +136,11 @@ class Fusion:
             found[list(held_out)] = said.probabilities
         return Predictions.from_probabilities(found, job.labels)
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-        cross_fits: int = 0,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) CPU seconds."""
         # What it shares with the frozen rung, the reading of the texts, is paid for once there.
-        del encoder_texts_per_s, lm_tokens_per_s, steps
-        counts = count_seconds(n_train, n_predict, n_labels, tokens_per_text, cross_fits=cross_fits)
-        vectors = vector_seconds(n_train, n_labels, cross_fits=cross_fits)
-        return counts[0] + vectors, counts[1] + 1e-4 * n_predict
+        counts = count_seconds(work)
+        return counts[0] + vector_seconds(work), counts[1] + 1e-4 * work.n_predict
 
 
 def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) -> Settings:

@@ -14,7 +14,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 Unit = Literal["words", "sentences"]
 
@@ -74,21 +74,10 @@ class Lead:
         about = read_json(folder / "lead.json")
         return LeadFitted(about["unit"], int(about["count"]))
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-    ) -> tuple[float, float]:
+    def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds: the metric over a few hundred rows for each length tried."""
-        del n_labels, encoder_texts_per_s, lm_tokens_per_s, steps
-        per_row = 1e-5 * (tokens_per_text + 50)
-        return (len(_WORDS) + len(_SENTENCES)) * min(n_train, _ROWS) * per_row, 1e-5 * n_predict
+        per_row = 1e-5 * (work.tokens_per_text + 50)
+        return (len(_WORDS) + len(_SENTENCES)) * min(work.n_train, _ROWS) * per_row, 1e-5 * work.n_predict
 
 
 def beginning(text: str, unit: Unit, count: int) -> str:

@@ -18,7 +18,7 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.models.methods import Method, Range
 from tunesmith.models.methods import method as methods
 from tunesmith.tasks import Prompt
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
     import torch
@@ -237,28 +237,18 @@ class Lm:
             )
         return LmFitted(job, folder, about)
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) seconds. lm_tokens_per_s: of a forward pass; tokens_per_text: prompt and answer."""
-        del encoder_texts_per_s
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds."""
         from tunesmith.training.probe import LOAD_S, answer_tokens
 
-        speed = max(lm_tokens_per_s, 1e-9)
-        batch = min(BATCH, max(1, n_train))
+        speed = max(work.lm_tokens_per_s, 1e-9)
+        batch = min(BATCH, max(1, work.n_train))
+        steps = work.steps
         if steps is None:
-            steps = round(_epochs(n_train, text=n_labels == 0) * n_train / batch)
+            steps = round(_epochs(work.n_train, text=work.n_labels == 0) * work.n_train / batch)
         overhead = 1.0 + 1.0 / _TRAIN_PER_EVALUATION
-        fit = 4 * LOAD_S + overhead * steps * batch * tokens_per_text * FORWARDS_PER_TRAINED_TOKEN / speed
-        return fit, LOAD_S + n_predict * answer_tokens(tokens_per_text, n_labels) / speed
+        fit = 4 * LOAD_S + overhead * steps * batch * work.tokens_per_text * FORWARDS_PER_TRAINED_TOKEN / speed
+        return fit, LOAD_S + work.n_predict * answer_tokens(work.tokens_per_text, work.n_labels) / speed
 
 
 def _settings(

@@ -14,7 +14,7 @@ from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
 from tunesmith.training.folds import label_codes, rest_of
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,21 +63,9 @@ class Majority:
             probabilities[list(held_out)] = fitted.frequencies
         return Predictions.from_probabilities(probabilities, job.labels)
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-        cross_fits: int = 0,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
-        del n_labels, encoder_texts_per_s, lm_tokens_per_s, tokens_per_text, steps
-        return 1e-6 * n_train * (1 + cross_fits), 1e-6 * n_predict
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) CPU seconds."""
+        return 1e-6 * work.n_train * (1 + work.cross_fits), 1e-6 * work.n_predict
 
 
 system("majority")(Majority())

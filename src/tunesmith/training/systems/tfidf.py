@@ -32,7 +32,7 @@ from tunesmith.training.experts import (
 from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
 from tunesmith.training.linear import load_arrays, save_arrays
 from tunesmith.training.ngrams import Counts, count
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,21 +87,9 @@ class Tfidf:
             found[list(held_out)] = softmax(said + fitted.offset)
         return Predictions.from_probabilities(found, job.labels)
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-        cross_fits: int = 0,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) CPU seconds; see docs/extend/system.md."""
-        del encoder_texts_per_s, lm_tokens_per_s, steps
-        return count_seconds(n_train, n_predict, n_labels, tokens_per_text, cross_fits=cross_fits)
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) CPU seconds."""
+        return count_seconds(work)
 
 
 def _settings(rows: Rows, job: Job, ctx: Context) -> Settings:

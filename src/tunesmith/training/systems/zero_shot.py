@@ -9,7 +9,7 @@ from typing import Literal
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.training.prompting import TEXT_ROWS, PromptedFitted, fit_prompted, load_prompted
-from tunesmith.training.systems import Job, system
+from tunesmith.training.systems import Job, Workload, system
 
 # Train rows that decide how to ask, and on which the labels' prior is measured.
 _ROWS = 32
@@ -35,24 +35,14 @@ class ZeroShot:
     def load(self, folder: Path, job: Job, ctx: Context) -> PromptedFitted:
         return load_prompted(self.name, folder, job)
 
-    def seconds(
-        self,
-        *,
-        n_train: int,
-        n_predict: int,
-        n_labels: int,
-        encoder_texts_per_s: float,
-        lm_tokens_per_s: float,
-        tokens_per_text: float,
-        steps: int | None,
-    ) -> tuple[float, float]:
-        """Forecast (fit, predict) seconds. lm_tokens_per_s: of a forward pass; tokens_per_text: prompt and answer."""
-        del n_train, encoder_texts_per_s, steps
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds."""
         from tunesmith.training.probe import LOAD_S, answer_tokens
 
-        per_answer = answer_tokens(tokens_per_text, n_labels, whole_tree=True) / max(lm_tokens_per_s, 1e-9)
-        choosing = _ROWS * per_answer if n_labels else TEXT_ROWS * tokens_per_text / max(lm_tokens_per_s, 1e-9)
-        return LOAD_S + 2 * choosing, LOAD_S + n_predict * per_answer
+        speed = max(work.lm_tokens_per_s, 1e-9)
+        per_answer = answer_tokens(work.tokens_per_text, work.n_labels, whole_tree=True) / speed
+        choosing = _ROWS * per_answer if work.n_labels else TEXT_ROWS * work.tokens_per_text / speed
+        return LOAD_S + 2 * choosing, LOAD_S + work.n_predict * per_answer
 
 
 system("zero_shot")(ZeroShot())
