@@ -24,7 +24,21 @@ MEMORY_BAR, MEMORY_AIM = 0.8, 0.5
 # Rates that either side may choose from, on one seed, by the loss on rows of its own.
 RATES = {"lora": (3e-4, 1e-3, 2e-3), "full": (2e-5, 5e-5, 1e-4)}
 _EVALUATIONS = 8
-_TOP = 8  # layers that trials train
+# What training holds is predicted for: name, method, its options, dtype of the base, --max-memory.
+FOOTPRINTS: tuple[tuple[str, str, dict[str, Any], str, int | None], ...] = (
+    ("lora", "lora", {}, "float32", None),
+    ("lora, 1.3 GB at most", "lora", {}, "float32", 1_300_000_000),
+    ("lora, bfloat16 base", "lora", {}, "bfloat16", None),
+    ("lora, weight-decomposed", "lora", {"dora": True}, "float32", None),
+    ("lora, PiSSA", "lora", {"pissa": True}, "float32", None),
+    ("lora, top 8 layers", "lora", {"top_layers": 8}, "float32", None),
+    ("ia3", "ia3", {}, "float32", None),
+    ("layernorm", "layernorm", {}, "float32", None),
+    ("head", "head", {}, "float32", None),
+    ("full", "full", {}, "float32", None),
+    ("qlora", "qlora", {}, "float32", None),
+)
+_TOPS = (8, 4, 2)  # layers that trials train
 _FULL = "full fine-tuning, same engine"
 
 
@@ -128,39 +142,42 @@ def _clock(results: Sequence[Row], asked: Asked) -> str:
 
 
 def trials(asked: Asked, began: float) -> list[Row]:
-    """Ten tuning trials of the top layers with the trunk stored and without, the same adapters; beside all layers."""
+    """Ten tuning trials of the top k layers with the trunk stored; beside the same adapters without it, and all layers.
+
+    A trial's work does not depend on its rate: of what stores nothing three of the ten are run, and count for ten.
+    """
     source = tasks.banking(asked.shared, intents=20)
-    rows, many = (64, 2) if asked.quick else (400, 10)
+    rows, many = (64, 3) if asked.quick else (400, 10)
     made = _prepared(source, source, asked, rows=rows, held_rows=100)
     rates = [10 ** (-3.7 + 0.12 * i) for i in range(many)]
-    found: dict[str, Row] = {}
-    for name, top, cached in (("cached", _TOP, True), ("anew", _TOP, False), ("all layers", None, False)):
-        job = {
-            **made["job"],
-            "held": str(made["files"]["dev"]),
-            "rates": rates,
-            "top": top,
-            "cached": cached,
-            "epochs": 1,
-        }
-        job["rates"] = rates if top else rates[:1]  # one trial says what all layers cost
+    some = rates[:: max(1, many // 3)][-3:]
+
+    def run(top: int | None, *, cached: bool) -> Row:
+        job = {**made["job"], "held": str(made["files"]["dev"]), "rates": rates if cached else some, "top": top,
+               "cached": cached, "epochs": 1}  # fmt: skip
         with tempfile.TemporaryDirectory() as empty:  # so that the trunk has to be made
-            found[name] = rounds.fresh("trials.py", sys.executable, job, made["work"], cache=empty)
-    pairs = zip(found["cached"]["trials"], found["anew"]["trials"], strict=True)
-    apart = max(abs(a["loss"] - b["loss"]) for a, b in pairs)
-    busy = max(r["wall_s"] * asked.threads / r["cpu_s"] for r in found.values())
+            found = rounds.fresh("trials.py", sys.executable, job, made["work"], cache=empty)
+        return {**found, "losses": {t["rate"]: t["loss"] for t in found["trials"]}}
+
+    whole = run(None, cached=False)
+    both = {top: (run(top, cached=True), run(top, cached=False)) for top in _TOPS[: 1 if asked.quick else None]}
+    busy = max(r["wall_s"] * asked.threads / r["cpu_s"] for pair in both.values() for r in (*pair, whole))
     clock = "wall_s" if busy <= rounds.BUSY else "cpu_s"
-    mine, other = found["cached"][clock], found["anew"][clock]
-    return [
-        report.row(
-            f"{many} tuning trials, top {_TOP} layers, b20, {_on(asked)}", other / mine, bar=3.0, aim=8.0, unit="x",
-            ours=mine, peer="the same without stored activations", peer_value=other, n=made["n"], clock=clock,
-            largest_loss_difference=apart, trunk_bytes=found["cached"]["stored_bytes"],
-            best_loss=min(t["loss"] for t in found["cached"]["trials"]),
-            all_layers={"s_per_trial": found["all layers"][clock], "loss": found["all layers"]["trials"][0]["loss"]},
-            command=_command(asked, "trials"),
-        )
-    ]  # fmt: skip
+    told = []
+    for top, (cached, anew) in both.items():
+        mine, other, all_layers = (found[clock] * many / len(found["trials"]) for found in (cached, anew, whole))
+        told.append(
+            report.row(
+                f"{many} tuning trials, top {top} layers, b20, {_on(asked)}", other / mine, bar=3.0, aim=8.0, unit="x",
+                ours=mine, peer="the same without stored activations", peer_value=other, n=made["n"], clock=clock,
+                largest_loss_difference=max(abs(cached["losses"][rate] - anew["losses"][rate]) for rate in some),
+                trunk_bytes=cached["stored_bytes"], best_loss=min(cached["losses"].values()),
+                best_loss_of_some=min(cached["losses"][rate] for rate in some), against_all_layers=all_layers / mine,
+                all_layers_s=all_layers, all_layers_best_loss_of_some=min(whole["losses"].values()),
+                command=_command(asked, "trials"),
+            )
+        )  # fmt: skip
+    return told
 
 
 def memory(asked: Asked, began: float) -> list[Row]:
@@ -176,6 +193,27 @@ def memory(asked: Asked, began: float) -> list[Row]:
             command=_command(asked, "memory"), worst=worst["measure"],
         )
     ]  # fmt: skip
+
+
+def predicted_memory(asked: Asked, began: float) -> list[Row]:
+    """Predicted beside measured peaks, method by method; one of them with a limit that only recomputing can keep."""
+    made = _prepared(tasks.banking(asked.shared, intents=20), tasks.banking(asked.shared, intents=20), asked,
+                     rows=64, held_rows=8)  # fmt: skip
+    rows = []
+    for name, how, settings, dtype, limit in FOOTPRINTS[: 2 if asked.quick else None]:
+        job = {**made["job"], "method": how, "settings": {"rank": 16, **settings}, "dtype": dtype, "limit": limit,
+               "steps": 3}  # fmt: skip
+        found = rounds.fresh("footprints.py", sys.executable, job, made["work"])
+        off = found["measured"] / found["predicted"]["total"] - 1.0
+        rows.append(
+            report.row(
+                f"predicted peak memory, {name}", abs(off), bar=0.15, unit="", higher=False,
+                ours=found["measured"] / 1e9, peer="predicted", peer_value=found["predicted"]["total"] / 1e9, off=off,
+                n=3 * asked.batch, details=found, command=_command(asked, "predicted_memory"),
+            )
+        )  # fmt: skip
+        print(f"{name}: {off:+.1%}", file=sys.stderr, flush=True)
+    return rows
 
 
 def flops(asked: Asked, began: float) -> list[Row]:
@@ -416,6 +454,7 @@ CELLS: dict[str, Callable[[Asked, float], list[Row]]] = {
     "labels": labels,
     "trials": trials,
     "memory": memory,
+    "predicted_memory": predicted_memory,
     "flops": flops,
     "peft_vs_full": peft_vs_full,
     "time_to_score_b20": time_to_score("b20"),
