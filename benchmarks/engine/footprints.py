@@ -21,7 +21,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from tunesmith.models.lm import LanguageModel, release_memory, share_no_pools
     from tunesmith.models.methods import method
     from tunesmith.training.batches import Cut, TokenBatches
-    from tunesmith.training.loop import Recipe, train
+    from tunesmith.training.loop import Recipe, train, trainable
     from tunesmith.training.losses import answer_loss
     from tunesmith.training.memory import Watched, count, fit_to
 
@@ -41,15 +41,18 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
         share_no_pools()
     cut = Cut(fits.max_tokens, fits.max_recomputed, "tree")
     watched = Watched(TokenBatches(data, job["batch"], 0, **cut.told()), kept, lm.model, pooled=fits.pooled)
+    start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}  # as a run holds them
     Path("/proc/self/clear_refs").write_text("5")
     with tempfile.TemporaryDirectory() as folder:
         train(
-            lm.model, watched, answer_loss, recipe=Recipe(job["steps"], 1e-4), folder=Path(folder),
-            emit=lambda *_, **__: None, checkpoint_every_s=0.0, multiples=how.rates(lm.model, settings),
+            lm.model, watched, answer_loss, recipe=Recipe(job["steps"], 1e-4, evaluate_every=1), folder=Path(folder),
+            emit=lambda *_, **__: None, score=lambda: 0.0, checkpoint_every_s=0.0,
+            multiples=how.rates(lm.model, settings),
         )  # fmt: skip
     measured = next(
         int(line.split()[1]) * 1024 for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line
     )
+    del start
     return {"predicted": watched.peak.to_dict(), "measured": measured, "pooled": fits.pooled, "why": fits.why}
 
 

@@ -32,7 +32,8 @@ _TENSORS, _STATE, _MANIFEST = "state.safetensors", "state.json", "manifest.json"
 def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> Path:
     """Write the checkpoint of `step` under `folder` and drop all but it and the one before it.
 
-    tensors: any devices and dtypes; copied to the CPU. state: JSON values.
+    tensors: any devices and dtypes, no memory in common; written from where they lie, without a copy on a CPU.
+    state: JSON values.
     Raises RunError where the disk refuses (full, no permission); the checkpoints before it stay.
     """
     from safetensors import SafetensorError
@@ -44,7 +45,7 @@ def save(folder: Path, step: int, tensors: Mapping[str, torch.Tensor], state: Ma
     try:
         with whole(target) as draft:
             draft.mkdir()
-            plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in sorted(tensors.items())}
+            plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
             save_file(plain, draft / _TENSORS)
             write_json(draft / _STATE, dict(state))
             write_json(draft / _MANIFEST, {name: sha256_file(draft / name) for name in (_TENSORS, _STATE)})

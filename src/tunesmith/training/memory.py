@@ -41,11 +41,9 @@ _COUNTED = (16, 48)
 _LEAST_TOKENS = 64
 # Gradient, two Adam moments, the best weights and the start: float32 each, besides the weight itself.
 _BYTES_PER_TRAINED = 20
-# A checkpoint in the making holds a copy of the weights, the best weights and the moments.
-_BYTES_IN_CHECKPOINT = 16
 # The C library's pools: holes between what is kept are nearly as large as that; where activations are recomputed, what
-# was freed fills as much as if it had been kept. Measured on glibc 2.36 (docs/log.md).
-_HOLES, _HOLES_RECOMPUTED = 1.85, 1.0
+# was freed fills as much as if it had been kept. Measured on glibc 2.36: 1.3 to 1.8 times, by method (docs/log.md).
+_HOLES, _HOLES_RECOMPUTED = 1.75, 1.0
 # Tokens from which on larger micro-batches are not faster.
 _ENOUGH = 256
 # Vectors of its widest part that a layer has in the air for each token, beside what it keeps.
@@ -88,7 +86,7 @@ class Footprint:
     """The peak of a training run by its parts, in bytes.
 
     resident: the process with weights and method, before the first step. trained: gradients, moments, copies.
-    activations: of the largest micro-batch, or the checkpoint if that is more. slack: the allocator's own.
+    activations: of the largest micro-batch, or what an update has in the air if that is more. slack: the allocator's.
     """
 
     resident: int
@@ -155,16 +153,18 @@ def count(model: torch.nn.Module, *, packing: Packing = "tree") -> Kept:
 class Needs:
     """What training a base with a method takes, known without loading the base. Bytes.
 
-    weights: of the base as it is held in training. trained: what training adds. kept: of a pass.
+    weights: of the base as it is held in training. trained: what training adds. updating: what an update has in the
+    air. kept: of a pass.
     """
 
     weights: int
     trained: int
+    updating: int
     kept: Kept
 
     def least(self, longest: int, *, answers: int, resident: int) -> int:
         """The lowest peak with which rows of so many tokens can be trained, in a process that holds `resident`."""
-        pass_ = max(self.kept.of(longest, answers, recompute=True, pooled=False), _checkpoint_bytes(self.trained))
+        pass_ = max(self.kept.of(longest, answers, recompute=True, pooled=False), self.updating)
         return resident + self.weights + int((1 + _SLACK_SHARE) * (self.trained + pass_)) + _SLACK
 
 
@@ -183,7 +183,8 @@ def needs_of(config: Any, how: Method, options: Options, *, dtype: str) -> Needs
     held = sum(t.nbytes for t in whole.parameters())
     if how.name == "qlora":
         held -= int(linear * (number.itemsize - _BYTES_IN_4_BITS))
-    trained = trained_bytes(how.apply(whole, options, seed=0))
+    whole = how.apply(whole, options, seed=0)
+    trained, updating = trained_bytes(whole), _updating_bytes(whole)
     layers = int(config.get_text_config().num_hidden_layers)
     one, two = (count(_small(config, how, options, layers=n, dtype=number)) for n in (1, 2))
     each = two.per_token - one.per_token
@@ -196,7 +197,7 @@ def needs_of(config: Any, how: Method, options: Options, *, dtype: str) -> Needs
         one.temporary,
         per_answer,
     )
-    return Needs(held, trained, kept)
+    return Needs(held, trained, updating, kept)
 
 
 def _small(config: Any, how: Method, options: Options, *, layers: int, dtype: torch.dtype) -> torch.nn.Module:
@@ -238,9 +239,9 @@ def trained_bytes(model: torch.nn.Module) -> int:
     return numbers * _BYTES_PER_TRAINED
 
 
-def _checkpoint_bytes(trained: int) -> int:
-    """A checkpoint in the making; it is made when no activations are held."""
-    return trained // _BYTES_PER_TRAINED * _BYTES_IN_CHECKPOINT
+def _updating_bytes(model: torch.nn.Module) -> int:
+    """What AdamW has in the air for the largest weight, float32: the root of its second moment, twice."""
+    return 8 * max((t.numel() for t in model.parameters() if t.requires_grad), default=0)
 
 
 def predict_peak(
@@ -253,12 +254,12 @@ def predict_peak(
     """
     kept = count(model) if kept is None else kept
     before = resident_bytes() if resident is None else resident
-    return _footprint(before, trained_bytes(model), kept.of(tokens, answers, recompute=recompute, pooled=pooled))
+    held = kept.of(tokens, answers, recompute=recompute, pooled=pooled)
+    return _footprint(before, trained_bytes(model), max(held, _updating_bytes(model)))
 
 
 def _footprint(resident: int, trained: int, activations: int) -> Footprint:
-    held = max(activations, _checkpoint_bytes(trained))
-    return Footprint(resident, trained, held, int(_SLACK_SHARE * (trained + held)) + _SLACK)
+    return Footprint(resident, trained, activations, int(_SLACK_SHARE * (trained + activations)) + _SLACK)
 
 
 def fit_to(
@@ -287,7 +288,7 @@ def fit_to(
     if at_once >= max(longest, _ENOUGH):
         return Fitting(min(at_once, ample), at_once, f"{told}: {min(at_once, ample)} tokens")
     whole, again = per_token(recompute=False, pooled=False), per_token(recompute=True, pooled=False)
-    least = max(again * longest, _checkpoint_bytes(trained_bytes(model)))
+    least = max(again * longest, _updating_bytes(model))
     if room < least:
         raise MemoryTooSmall(fixed + int((1 + _SLACK_SHARE) * least), limit)
     at_once, recomputed = int(room / whole), int(room / again)
@@ -345,7 +346,7 @@ class Watched:
     ) -> None:
         self._batches, self._kept, self._pooled = batches, kept, pooled
         release_memory()
-        self._before, self._trained, self._largest = resident_bytes(), trained_bytes(model), 0
+        self._before, self._trained, self._largest = resident_bytes(), trained_bytes(model), _updating_bytes(model)
 
     def __call__(self, step: int) -> Sequence[Any]:
         found = self._batches(step)

@@ -154,7 +154,6 @@ class Lm:
         del every
         ctx.check(checks.untrained_adapter(before, mean_loss(lm.model, some)))
         ctx.check(packed_as_alone(lm.model, encoded, packed, system=self.name))
-        start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
 
         plain = goal.name == "supervised"  # what the trunk's cache and other processes know how to do
         trunk = choose_trunk(lm, [encoded, held_out], top=top, packing=packed.packing, emit=ctx.emit,
@@ -171,6 +170,7 @@ class Lm:
         group = world() if plain and trunk.trunk is None else ALONE
         batches = goal.batches(training.batch, ctx.seed) if group.size == 1 else training.batches(encoded, group)
         watched = Watched(batches, kept, lm.model, pooled=fits.pooled)
+        start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
         with called(group, training, encoded, ctx.emit), metered() as meter:
             result = run_loop(
                 lm.model,
