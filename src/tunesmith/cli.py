@@ -144,6 +144,126 @@ def predict(
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
 
 
+@app.command()
+def curate(  # noqa: PLR0913
+    source: Source,
+    target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, out: Out = None, seed: Seed = None,
+    step: Annotated[list[str] | None, typer.Option("--step", help="run only this step (repeat, in order)")] = None,
+    policy: Annotated[list[str] | None, typer.Option("--policy", help="step=drop, fix, flag or off (repeat)")] = None,
+    reviews: Annotated[Path | None, typer.Option(help="file of decisions (default: reviews.jsonl by the data)")] = None,
+    undo: Annotated[list[str] | None, typer.Option("--undo", help="take back a step, or all (repeat)")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="who decides, for the reviews")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, leave nothing behind")] = False,
+    set_: Set = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Clean a table without training anything: cleaned data, every finding, a before/after profile."""
+    from tunesmith.console import Follower
+    from tunesmith.curation import curate_table, settings
+
+    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "encoder", "lm", "prefer", "only"))
+    options = _options({**locals(), **unset})
+    asked = settings(steps=step or (), policies=policy or (), reviews=reviews)
+    if asked:
+        options["curate"] = {**options.get("curate", {}), **asked}
+    with Follower(quiet=as_json) as follow:
+        made = curate_table(
+            source, out=out, options=options, undo=undo or (), by=by, dry_run=dry_run, listeners=[follow]
+        )
+    if as_json:
+        _print_json(made.to_json())
+        return
+    was, now = made.profile["rows"]
+    for told in made.profile["steps"]:
+        typer.echo(f"   {told['step']:<16} " + ", ".join(f"{n:,} {_DONE[what]}" for what, n in told["counts"].items()))
+    for name, why in made.profile["not_run"].items():
+        typer.echo(f"   {name:<16} not run: {why}")
+    if undo:
+        typer.echo(f"   {made.undone:,} decisions written: taken back")
+    typer.echo(f"{was:,} → {now:,} rows" + ("   (dry run: nothing was written)" if dry_run else ""))
+    for file in made.files:
+        typer.echo(f"   {file}")
+    if not dry_run:
+        typer.echo(f"see: tunesmith findings {made.folder}   one row: tunesmith trace {made.folder} ROW")
+
+
+_DONE = {"drop": "dropped", "fix": "mended", "flag": "flagged", "keep": "kept as reviewed"}
+
+
+@app.command()
+def findings(
+    folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    step: Annotated[list[str] | None, typer.Option("--step", help="only of this step (repeat)")] = None,
+    accept: Annotated[str | None, typer.Option(help="do what is found in these rows: 3,5,10-20 or all")] = None,
+    reject: Annotated[str | None, typer.Option(help="leave these rows as they were")] = None,
+    edit: Annotated[list[str] | None, typer.Option("--edit", help="ROW=VALUE: the right value (repeat)")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="who decides")] = None,
+    limit: Annotated[int, typer.Option(help="how many to show; 0 for all")] = 50,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """What curation found in which row and why; accept or reject it."""
+    from tunesmith.curation import decide, parse_rows
+    from tunesmith.tracing import load_curation
+
+    steps = [name.replace("-", "_") for name in step or ()]
+    written = 0
+    if accept is not None:
+        written += decide(folder, "accept", parse_rows(accept), steps=steps, by=by)
+    if reject is not None:
+        written += decide(folder, "reject", parse_rows(reject), steps=steps, by=by)
+    for pair in edit or ():
+        row, equals, value = pair.partition("=")
+        rows = parse_rows(row)
+        if not equals or rows is None:
+            raise ConfigError(f"--edit {pair}: expected ROW=VALUE.", hint="for example --edit 12=refund")
+        written += decide(folder, "edit", rows, steps=steps, value=value, by=by)
+    if accept is not None or reject is not None or edit:
+        typer.echo(f"{written:,} decisions written; apply them:  tunesmith curate {folder}")
+        return
+    before, _, found = load_curation(folder)
+    _show_findings(before, [f for f in found if not steps or f.step in steps], limit, as_json=as_json)
+
+
+@app.command()
+def trace(
+    folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    row: Annotated[str, typer.Argument(help="row number, or file:line", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """The story of one row, from file and line through every change to its split and what the models said."""
+    from tunesmith.tracing import trace as story_of
+
+    story = story_of(folder, row)
+    if as_json:
+        _print_json(story.to_json())
+    else:
+        typer.echo("\n".join(story.lines()))
+
+
+def _show_findings(before: Any, found: list[Any], limit: int, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from tunesmith.data.comparison import where_of
+    from tunesmith.evaluation.drawing import clean
+
+    names = [name for name in ("file", "row", "line") if name in before.table.column_names]
+    columns = {name: before.table[name].to_pylist() for name in names}
+    place = {number: at for at, number in enumerate(before.table["id"].to_pylist())}
+    rows = [(f, {name: values[place[f.id]] for name, values in columns.items()}) for f in found]
+    if as_json:
+        _print_json([{**asdict(f), **where} for f, where in rows])
+        return
+    shown = rows[:limit] if limit > 0 else rows
+    for f, where in shown:
+        change = f"   {f.field} → {f.fix[:60]!r}" if f.fix is not None and f.field == "target" else ""
+        said = f"{f.id:>7}  {where_of(where):<24} {f.step:<14} {f.action:<5} {f.score:.2f}  {f.reason}{change}"
+        typer.echo(clean(said + (f"   ({f.review} by a reviewer)" if f.review else "")))
+    if len(shown) < len(rows):
+        typer.echo(f"… and {len(rows) - len(shown):,} more (--limit 0 shows all, --json for machines)")
+    if not rows:
+        typer.echo("nothing was found.")
+
+
 @app.command("list")
 def list_(
     what: Annotated[str, typer.Argument(help="models, methods, tasks, steps, systems, readers or sources")],
@@ -237,6 +357,10 @@ def main() -> None:
 
 def _command(*, debug: bool) -> None:
     sys.argv = [word for word in sys.argv if word != "--debug"]  # allowed anywhere on the line
+    if "--undo" in sys.argv:  # without a step behind it: all of them
+        at = sys.argv.index("--undo") + 1
+        if at == len(sys.argv) or sys.argv[at].startswith("-") or Path(sys.argv[at]).exists():
+            sys.argv.insert(at, "all")
     try:
         code = app(standalone_mode=False, prog_name="tunesmith")  # an Exit comes back as its code
     except TunesmithError as error:

@@ -57,6 +57,9 @@ class Follower:
     def _note(self, event: dict[str, Any]) -> None:
         self.err.print(f"   {event['text']} …", style="dim")
 
+    def _warning(self, event: dict[str, Any]) -> None:
+        self.err.print(f"   note: {event['text']}", markup=False)
+
     def _stage_done(self, event: dict[str, Any]) -> None:
         name = event["stage"]
         self.out.print(f"{NUMBERS[name]:02d} {name:<10} {event.get('summary', ''):<60} {_told(event['seconds'])}")

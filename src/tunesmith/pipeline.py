@@ -24,7 +24,7 @@ from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json,
 from tunesmith.core.machine import set_threads
 from tunesmith.core.predictions import Predictions
 from tunesmith.core.run import Run, check_format
-from tunesmith.data.curate import curate
+from tunesmith.data.curate import curate, reviewed
 from tunesmith.data.ingest import ingest
 from tunesmith.data.rendering import texts_of
 from tunesmith.data.shapes import expand_json, shape_of
@@ -62,7 +62,7 @@ def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: boo
         run.limits = plan.limits
         set_threads(plan.limits.threads)
         data = run.stage(ingest, plan.config.data)
-        data = run.stage(curate, data, plan.config.curate)
+        data = run.stage(curate, data, reviewed(plan.config.curate, data, paths_of(plan.config.data), run.emit))
         left_s = plan.budget_s - (time.monotonic() - began)
         plan = plan_work(plan, data, folder, left_s=left_s, emit=run.emit)
         if only_plan:

@@ -130,6 +130,8 @@ def config_from(table: Any, *, base: Path | None = None) -> Config:
         raise ConfigError("config.data: this table is required.", hint="data:\n  path: your.csv")
     if base is not None:
         table["data"] = _relative_to(table["data"], base)
+        if "curate" in table:
+            table["curate"] = _relative_to(table["curate"], base)
     return load_options(Config, table, where="config")
 
 
@@ -395,7 +397,7 @@ def _relative_to(table: Any, base: Path) -> Any:
     if not isinstance(table, Mapping):
         return table
     found = dict(table)
-    for key in ("path", "test", "dev"):
+    for key in ("path", "test", "dev", "reviews"):
         if isinstance(found.get(key), str) and not Path(found[key]).is_absolute():
             found[key] = str(base / found[key])
     return found

@@ -12,8 +12,9 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.core.findings import load_findings
-from tunesmith.data.curate import CurateOptions, curate
+from tunesmith.data.curate import CurateOptions, curate, restore
 from tunesmith.data.ingest import IngestOptions, ingest
+from tunesmith.data.reviews import Ruling
 
 KINDS = ("cards", "cash")
 
@@ -109,3 +110,51 @@ def test_options_are_few_and_have_help() -> None:
     for options in (IngestOptions, CurateOptions):
         assert len(fields(options)) <= 15
         assert all(field.metadata.get("help") for field in fields(options))
+
+
+def steps_sample(tmp_path: Path) -> Dataset:
+    return ingest(
+        IngestOptions(
+            path=write(tmp_path / "t.csv", [unlike(at) for at in range(60)]), target="label", inputs=("text",)
+        ),
+        Context(tmp_path / "01"),
+    )
+
+
+def test_a_policy_turns_drops_into_flags_and_off_skips(tmp_path: Path) -> None:
+    rows = [unlike(at) for at in range(100)]
+    read, after = prepared(tmp_path, rows + rows[:20])
+    flagged = curate(read, CurateOptions(policy={"duplicates": "flag"}), Context(tmp_path / "flag"))
+    off = curate(read, CurateOptions(policy={"duplicates": "off"}), Context(tmp_path / "off"))
+    assert after.count("train") < flagged.count("train") == off.count("train") == read.count("train")
+    assert {f.asked for f in load_findings(tmp_path / "flag" / "findings.parquet")} >= {"drop"}
+    assert off.notes["curation"]["steps_not_run"] == {"duplicates": "switched off"}
+
+
+def test_decisions_are_matched_by_content_and_test_rows_are_left_alone(tmp_path: Path) -> None:
+    read = steps_sample(tmp_path)
+    rulings = tuple(
+        Ruling(row, "labels", "", "edit", "target", "coins", "fix")
+        for row, text in zip(read.table["hash"].to_pylist(), read.table["text"].to_pylist(), strict=True)
+        if text.startswith("cash")
+    )
+    after = curate(read, CurateOptions(reviewed=rulings), Context(tmp_path / "02"))
+    assert set(after.rows("train").targets) | set(after.rows("dev").targets) == {"cards", "coins"}
+    assert after.unseal() == read.unseal()
+    assert "coins" in after.labels
+    back = restore(after, read, read.table["id"].to_pylist())
+    assert back.table["target"].to_pylist() == read.table["target"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("options", "nearest"),
+    [
+        ({"policy": {"leeks": "flag"}}, "leaks"),
+        ({"policy": {"leaks": "flog"}}, "flag"),
+        ({"steps": {"duplicates": {"neer": "drop"}}}, "near"),
+    ],
+)
+def test_unknown_options_are_refused_with_the_nearest_name(tmp_path: Path, options: dict, nearest: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        curate(steps_sample(tmp_path), CurateOptions(**options), Context(tmp_path / "x"))
+    assert nearest in (caught.value.hint or "")

@@ -74,7 +74,7 @@ def test_the_table_has_the_agreed_columns(tmp_path: Path) -> None:
     assert types == agreed
     assert data.table["id"].to_pylist() == list(range(240))
     assert data.table["row"].to_pylist()[:3] == [1, 2, 3]
-    assert all(name in COLUMNS or name.startswith("slice.") for name in data.table.column_names)
+    assert all(name in COLUMNS or name == "line" or name.startswith("slice.") for name in data.table.column_names)
 
 
 def test_a_dataset_survives_saving_and_loading(tmp_path: Path) -> None:

@@ -64,6 +64,11 @@ def load_options(cls: type[T], table: Mapping[str, Any] | None, *, where: str) -
     return typing.cast(T, made)
 
 
+def convert(value: Any, hint: Any, *, where: str) -> Any:
+    """One option's value as its type hint wants it; ConfigError that names `where` if it cannot be."""
+    return _convert(value, hint, where)
+
+
 def dump_options(options: Any) -> Any:
     """Plain YAML-ready values of an options dataclass (paths as text, tuples as lists)."""
     if is_dataclass(options) and not isinstance(options, type):
@@ -79,6 +84,8 @@ def dump_options(options: Any) -> Any:
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
     """`value` as the type hint wants it, or ConfigError."""
+    if hint is Any:
+        return value
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return _convert_union(value, args, where)
@@ -142,6 +149,8 @@ def _expected(where: str, allowed: Any, value: Any) -> str:
 
 
 def _named(hint: Any) -> str:
+    if typing.get_origin(hint) is dict:
+        return "a table"
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", Path: "a path"}
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(a) for a in typing.get_args(hint))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Split = Literal["train", "dev", "test"]
 
 # Columns of Dataset.table. There may be "rejected" (string; null: absent, or sealed with the target): an answer that
-# the target is preferred to. Any further column is named "slice.<something>" and holds short strings.
+# the target is preferred to, and "line" (int64; null where a file has none): the 1-based line of the source file that
+# the row begins on. Any further column is named "slice.<something>" and holds short strings.
 COLUMNS = {
     "id": "int64",  # 0..n-1, in reading order over all files; never renumbered by later stages
     "text": "string",  # what the model is given: one input column, or several under their names
@@ -35,7 +36,7 @@ COLUMNS = {
     "group": "int64",  # Examples with equal numbers must stay on one side of a split
     "file": "string",  # base name of the source file
     "row": "int64",  # 1-based data row in that file
-    "hash": "string",  # 16 hex digits of the row as it was read
+    "hash": "string",  # 16 hex digits of the text and target as they were read: the row wherever it comes again
     "changes": "list<string>",  # steps that changed the Example, in order
 }
 

@@ -1,22 +1,29 @@
-"""What a curation step noticed."""
+"""What a curation step noticed, and what became of it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from tunesmith.core.files import whole
 
-Action = Literal["drop", "fix", "flag"]
+# "keep": a reviewer found the Finding wrong, so nothing is done and nothing is held against the row.
+Action = Literal["drop", "fix", "flag", "keep"]
+Field = Literal["text", "target"]
+Verdict = Literal["accept", "reject", "edit"]
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing a step noticed about one Example.
 
-    id: the Example's id. score: larger is surer, 0 to 1. fix: the new text where action is "fix".
+    A step fills: id (of the Example), action (what it would do), reason, score (larger is surer, 0 to 1), fix (the
+    new value; a "fix" has one, a "flag" may suggest one), kind (what kind of thing, where a step finds several;
+    decisions of reviewers hold for row, step and kind), field (what `fix` replaces: the text or the target).
+    *curate* fills: action (what was done), asked (what the step would have done), was (the value that a fix replaced),
+    review (what a person decided, if one did).
     """
 
     step: str
@@ -25,6 +32,11 @@ class Finding:
     reason: str
     score: float = 1.0
     fix: str | None = None
+    kind: str = ""
+    field: Field = "text"
+    asked: Action | None = None
+    was: str | None = None
+    review: Verdict | None = None
 
 
 def save_findings(findings: Sequence[Finding], path: Path) -> None:
@@ -32,15 +44,10 @@ def save_findings(findings: Sequence[Finding], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    types = {"id": pa.int64(), "score": pa.float64()}
+    rows = [asdict(finding) for finding in findings]
     table = pa.table(
-        {
-            "step": pa.array([f.step for f in findings], pa.string()),
-            "id": pa.array([f.id for f in findings], pa.int64()),
-            "action": pa.array([f.action for f in findings], pa.string()),
-            "reason": pa.array([f.reason for f in findings], pa.string()),
-            "score": pa.array([f.score for f in findings], pa.float64()),
-            "fix": pa.array([f.fix for f in findings], pa.string()),
-        }
+        {f.name: pa.array([row[f.name] for row in rows], types.get(f.name, pa.string())) for f in fields(Finding)}
     )
     with whole(path) as draft:
         pq.write_table(table, draft)

@@ -1,79 +1,243 @@
-"""Stage *curate*: runs the steps over a Dataset and writes down every Finding."""
+"""Stage *curate*: runs the steps over a Dataset, does what policy and reviewers say, and writes down every Finding.
+
+Nothing is deleted: the rows as they came stay in the ingest artifact, what was done to which row and why stands in
+findings.parquet with the value before each fix, and `restore` puts rows back.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Split
-from tunesmith.core.errors import ConfigError, DataError
-from tunesmith.core.findings import Finding, save_findings
-from tunesmith.data.steps import step
+from tunesmith.core.errors import ConfigError, DataError, MissingExtra, did_you_mean
+from tunesmith.core.events import Emit
+from tunesmith.core.findings import Field, Finding, save_findings
+from tunesmith.data.reviews import Ruling, read_reviews, reviews_beside
+from tunesmith.data.steps import CannotRun, step, step_options
 
 _PARTS: tuple[Split, ...] = ("train", "dev", "test")
+Policy = Literal["drop", "fix", "flag", "off"]
 
 
 @dataclass(frozen=True)
 class CurateOptions:
     """What *curate* may be told."""
 
-    steps: tuple[str, ...] = field(
-        default=("repair", "leaks", "duplicates"), metadata={"help": "curation steps to run, in order"}
+    steps: tuple[str, ...] | dict[str, dict[str, Any] | None] = field(
+        default=("repair", "leaks", "duplicates"),
+        metadata={"help": "curation steps to run, in order; as a table, each with its options"},
     )
-    near_duplicates: str = field(
-        default="flag", metadata={"help": "near duplicates inside train: 'flag' or 'drop' (equal ones are dropped)"}
+    policy: dict[str, Policy] = field(
+        default_factory=dict,
+        metadata={"help": "per step: drop, fix or flag what it finds, or off; else as the step thinks right"},
     )
+    reviews: Path | None = field(
+        default=None,
+        metadata={"help": "file with people's decisions; reviews.jsonl beside the data if not given", "key": False},
+    )
+    reviewed: tuple[Ruling, ...] = field(
+        default=(), metadata={"help": "the decisions that concern these rows; filled in from the file of reviews"}
+    )
+
+
+def uses(options: object) -> list[str]:
+    """Modules of the steps that the stage's result depends on."""
+    return [step.module(name) for name in options.steps] if isinstance(options, CurateOptions) else []
+
+
+def reviewed(options: CurateOptions, data: Dataset, paths: Sequence[Path], emit: Emit) -> CurateOptions:
+    """The options with the decisions that hold for rows of `data`; damaged lines are told as warnings."""
+    path = options.reviews or reviews_beside(paths)
+    reviews = read_reviews(path)
+    for number, what in reviews.damaged:
+        emit("warning", text=f"{path.name} line {number} cannot be read and is passed over ({what})")
+    hashes = set(data.table["hash"].to_pylist())
+    return replace(options, reviewed=tuple(r for r in reviews.holding() if r.row in hashes))
 
 
 def curate(data: Dataset, options: CurateOptions, ctx: Context) -> Dataset:
     """The Dataset after the steps; findings.parquet in ctx.workdir says what was done to which row and why.
 
-    Raises DataError if a step would leave a split empty, ConfigError for an unknown option value.
+    Raises DataError if the steps would leave a split empty or one class, ConfigError for an unknown step or option.
     """
-    if options.near_duplicates not in ("flag", "drop"):
-        raise ConfigError(f"near_duplicates is 'flag' or 'drop', got '{options.near_duplicates}'.")
-    settings: dict[str, dict[str, Any]] = {
-        "leaks": {"keep": bool(data.notes.get("keep_leaks", False))},
-        "duplicates": {"near": options.near_duplicates},
-    }
+    policy, settings = _checked(options, data)
     found: list[Finding] = []
+    skipped: dict[str, str] = {}
     before = data
-    for name in options.steps:
-        data, findings = clean(data, [name], settings=settings)
+    named = {ruling.step for ruling in options.reviewed} - set(settings)
+    for name in sorted(n for n in named if policy.get(n) != "off"):  # reviewed once, not run this time
+        data, findings = _done(data, name, [], "", options.reviewed)
+        found += findings
+    for name, given in settings.items():
+        if policy.get(name) == "off":
+            skipped[name] = "switched off"
+            continue
+        try:
+            findings = step.get(name)(data, **given)
+        except (CannotRun, MissingExtra) as error:
+            skipped[name] = error.message
+            ctx.emit("warning", text=f"the step {name} was not run: {error.message}")
+            findings = []
+        data, findings = _done(data, name, findings, policy.get(name, ""), options.reviewed)
         found += findings
         ctx.emit("curate.step", step=name, **dict(Counter(f.action for f in findings)))
     save_findings(found, ctx.workdir / "findings.parquet")
-    for part in _PARTS:
-        if before.count(part) and not data.count(part):
-            raise DataError(
-                f"curation would leave no {part} rows: all {before.count(part):,} were found to copy others.",
-                hint="see findings.parquet; --keep-leaks keeps rows that copy test rows.",
-            )
+    _require_rows(before, data, found)
     return data.with_table(
         data.table,
-        curation=_summary(before, data, found),
+        curation=_summary(before, data, found, skipped),
         test_flags=_test_flags(data, found),
         lineage=_lineage(before, data, found),
     )
 
 
 def clean(
-    data: Dataset, steps: Sequence[str], *, settings: Mapping[str, Mapping[str, Any]] | None = None
+    data: Dataset,
+    steps: Sequence[str],
+    *,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    policy: Mapping[str, Policy] | None = None,
 ) -> tuple[Dataset, list[Finding]]:
-    """(Dataset after the steps, their Findings). No test row is dropped, whatever a step asks for."""
+    """(Dataset after the steps, their Findings). No test row is dropped or relabelled, whatever a step asks for.
+
+    Raises CannotRun where a step cannot run.
+    """
     found: list[Finding] = []
     for name in steps:
         findings = step.get(name)(data, **(settings or {}).get(name, {}))
-        tested = set(data.rows("test", blind=True).ids.tolist())
-        findings = [replace(f, action="flag") if f.action == "drop" and f.id in tested else f for f in findings]
-        data = _applied(data, name, findings)
+        data, findings = _done(data, name, findings, (policy or {}).get(name, ""), ())
         found += findings
     return data, found
+
+
+def restore(data: Dataset, original: Dataset, ids: Iterable[int]) -> Dataset:
+    """`data` with some rows as they stood in `original`: dropped ones in their old place, changed ones unchanged.
+
+    original: the Dataset before curation (the ingest artifact). Raises DataError for an id that it does not have.
+    """
+    import pyarrow as pa
+
+    wanted = sorted(set(ids))
+    known = original.table["id"].to_numpy()
+    missing = np.setdiff1d(wanted, known)
+    if len(missing):
+        raise DataError(f"there is no row {int(missing[0])}: ids go from {known.min()} to {known.max()}.")
+    kept = data.table.filter(pa.array(~np.isin(data.table["id"].to_numpy(), wanted)))
+    back = original.table.filter(pa.array(np.isin(known, wanted))).select(kept.column_names)
+    return replace(data, table=pa.concat_tables([kept, back]).sort_by("id"))
+
+
+# -- what is asked ----------------------------------------------------------------------------------------------
+
+
+def _checked(options: CurateOptions, data: Dataset) -> tuple[dict[str, Policy], dict[str, dict[str, Any]]]:
+    """(policy by step, options by step in order); ConfigError with the nearest name for what is unknown."""
+    policy: dict[str, Policy] = {}
+    for key, action in options.policy.items():
+        name = key.replace("-", "_")
+        if name not in step.names():
+            raise ConfigError(f"curate.policy.{key}: no step is called so.", hint=did_you_mean(name, step.names()))
+        if action not in get_args(Policy):
+            raise ConfigError(
+                f"curate.policy.{key}: expected one of {', '.join(map(repr, get_args(Policy)))}, got '{action}'.",
+                hint=did_you_mean(str(action), get_args(Policy)),
+            )
+        policy[name] = action
+    tables = options.steps if isinstance(options.steps, dict) else dict.fromkeys(options.steps)
+    # A policy for a step that is not listed asks for it, at the end.
+    asked = [*tables, *(name for name, action in policy.items() if name not in tables and action != "off")]
+    settings = {name: step_options(name, tables.get(name), where=f"curate.steps.{name}") for name in asked}
+    if "leaks" in settings and data.notes.get("keep_leaks"):
+        settings["leaks"] = {"keep": True, **settings["leaks"]}
+    return policy, settings
+
+
+# -- what is done -----------------------------------------------------------------------------------------------
+
+
+def _done(
+    data: Dataset, name: str, findings: Sequence[Finding], policy: Policy | Literal[""], rulings: Sequence[Ruling]
+) -> tuple[Dataset, list[Finding]]:
+    """(Dataset with what policy and reviewers want done, the Findings with what was done)."""
+    ids = data.table["id"].to_pylist()
+    at = {number: position for position, number in enumerate(ids)}
+    sealed = data.table["split"].to_numpy(zero_copy_only=False) == "test"
+    own = {(r.row, r.kind): r for r in rulings if r.step == name}
+    hashes = data.table["hash"].to_pylist() if own else []
+    met = set()
+    decided = []
+    for finding in findings:
+        action = _by_policy(finding, policy)
+        made = replace(finding, action=action, asked=finding.asked or finding.action)
+        key = (hashes[at[finding.id]], finding.kind) if own else ("", "")
+        if key in own:
+            met.add(key)
+            made = _by_review(made, own[key], sealed=bool(sealed[at[finding.id]]))
+        decided.append(made)
+    for key, ruling in own.items():
+        if key not in met:
+            decided += [_unprompted(ruling, ids[i]) for i, row in enumerate(hashes) if row == key[0] and not sealed[i]
+                        and _holds_alone(ruling)]  # fmt: skip
+    fixing: tuple[Field, ...] = ("text", "target") if any(f.fix is not None for f in decided) else ()
+    columns = {column: data.table[column].to_pylist() for column in fixing}
+    done = []
+    for finding in decided:
+        here = at[finding.id]
+        if finding.action == "drop" and sealed[here]:
+            finding = replace(finding, action="flag")
+        if finding.action == "fix":
+            was = columns[finding.field][here] if finding.fix is not None else None
+            if finding.fix is None or (finding.field == "target" and (sealed[here] or was is None)):
+                finding = replace(finding, action="flag")
+            elif was == finding.fix and finding.asked is None:
+                continue  # a decision that is already true of the row
+            else:
+                finding = replace(finding, was=was)
+        done.append(finding)
+    return _applied(data, name, done), done
+
+
+def _by_policy(finding: Finding, policy: Policy | Literal[""]) -> Literal["drop", "fix", "flag", "keep"]:
+    if policy == "fix":
+        return "fix" if finding.fix is not None else "flag"
+    return policy if policy in ("drop", "flag") else finding.action
+
+
+def _by_review(finding: Finding, ruling: Ruling, *, sealed: bool) -> Finding:
+    """The Finding as a person decided; of test rows nothing can be accepted or edited."""
+    if ruling.verdict == "reject":
+        return replace(finding, action="keep", review="reject")
+    if sealed:
+        return finding
+    if ruling.verdict == "edit":
+        return replace(finding, action="fix", fix=ruling.value, field=ruling.field, review="edit")
+    if ruling.does == "drop":
+        return replace(finding, action="drop", review="accept")
+    if ruling.does == "fix":
+        # A label was accepted as it stood; a text is mended as the step mends it now, in what other steps made of it.
+        value = ruling.value if finding.field == "target" and ruling.value is not None else finding.fix
+        return replace(finding, action="fix" if value is not None else "flag", fix=value, review="accept")
+    return replace(finding, action="flag", review="accept")
+
+
+def _holds_alone(ruling: Ruling) -> bool:
+    """Whether a decision holds where the step finds nothing this time: an edit, or an accepted target."""
+    accepted = ruling.verdict == "accept" and ruling.does == "fix" and ruling.field == "target"
+    return ruling.value is not None and (ruling.verdict == "edit" or accepted)
+
+
+def _unprompted(ruling: Ruling, id: int) -> Finding:
+    reason = "a reviewer's decision on this row, made before"
+    return Finding(
+        ruling.step, id, "fix", reason, fix=ruling.value, kind=ruling.kind, field=ruling.field, review=ruling.verdict
+    )
 
 
 def _applied(data: Dataset, name: str, findings: Sequence[Finding]) -> Dataset:
@@ -81,34 +245,70 @@ def _applied(data: Dataset, name: str, findings: Sequence[Finding]) -> Dataset:
     import pyarrow as pa
 
     table = data.table
-    fixes = {f.id: f.fix for f in findings if f.action == "fix" and f.fix is not None}
     ids = table["id"].to_numpy()
-    if fixes:
-        texts = [fixes.get(i, text) for i, text in zip(ids.tolist(), table["text"].to_pylist(), strict=True)]
+    changed: set[int] = set()
+    labels = data.labels
+    columns: tuple[Field, ...] = ("text", "target")
+    for column in columns:
+        fixes = {f.id: f.fix for f in findings if f.action == "fix" and f.field == column}
+        if not fixes:
+            continue
+        values = [fixes.get(i, value) for i, value in zip(ids.tolist(), table[column].to_pylist(), strict=True)]
+        table = table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
+        changed |= set(fixes)
+        if column == "target" and labels:
+            labels = tuple(sorted({*labels, *(value for value in fixes.values() if value is not None)}))
+    if changed:
         changes = [
-            [*c, name] if i in fixes else c for i, c in zip(ids.tolist(), table["changes"].to_pylist(), strict=True)
+            [*c, name] if i in changed else c for i, c in zip(ids.tolist(), table["changes"].to_pylist(), strict=True)
         ]
-        table = table.set_column(table.column_names.index("text"), "text", pa.array(texts, pa.string()))
         table = table.set_column(
             table.column_names.index("changes"), "changes", pa.array(changes, pa.list_(pa.string()))
         )
     dropped = np.array([f.id for f in findings if f.action == "drop"], dtype=np.int64)
     if len(dropped):
         table = table.take(np.flatnonzero(~np.isin(ids, dropped)))
-    return data if table is data.table else replace(data, table=table)
+    return data if table is data.table else replace(data, table=table, labels=labels)
 
 
-def _summary(before: Dataset, after: Dataset, found: Sequence[Finding]) -> dict[str, Any]:
+def _require_rows(before: Dataset, after: Dataset, found: Sequence[Finding]) -> None:
+    most = Counter(f.step for f in found if f.action == "drop").most_common(1)
+    culprit = most[0][0] if most else ""
+    hint = "see findings.parquet; --keep-leaks keeps rows that copy test rows."
+    if culprit and culprit != "leaks":
+        hint = f"see findings.parquet; --policy {culprit}=flag only flags them."
+    for part in _PARTS:
+        if before.count(part) and not after.count(part):
+            raise DataError(
+                f"curation would leave no {part} rows: all {before.count(part):,} were dropped, most by {culprit}.",
+                hint=hint,
+            )
+    if before.task == "classify":
+        classes = [len({*data.rows("train").targets}) for data in (before, after)]
+        if classes[1] < 2 <= classes[0]:
+            raise DataError("curation would leave train rows of one class only.", hint=hint)
+
+
+# -- what is told -----------------------------------------------------------------------------------------------
+
+
+def _summary(before: Dataset, after: Dataset, found: Sequence[Finding], skipped: Mapping[str, str]) -> dict[str, Any]:
     steps: dict[str, dict[str, int]] = {}
     for finding in found:
         counts = steps.setdefault(finding.step, {})
         counts[finding.action] = counts.get(finding.action, 0) + 1
-    return {
+    told = {
         "steps": steps,
         "before": {part: before.count(part) for part in _PARTS},
         "after": {part: after.count(part) for part in _PARTS},
         "leaks_dropped": steps.get("leaks", {}).get("drop", 0),
         "leaks_kept": steps.get("leaks", {}).get("flag", 0),
+    }
+    verdicts = Counter(str(f.review) for f in found if f.review is not None)
+    return {
+        **told,
+        **({"steps_not_run": dict(skipped)} if skipped else {}),
+        **({"decided_by_reviewers": dict(verdicts)} if verdicts else {}),
     }
 
 
@@ -129,11 +329,12 @@ def _lineage(before: Dataset, after: Dataset, found: Sequence[Finding]) -> list[
     used = int(notes.get("rows_used", before.table.num_rows))
     story = [{"stage": "ingest", "rows_in": int(notes.get("rows", used)), "rows_out": used, "what": f"read {files}"}]
     left = used
+    words = {"drop": "dropped", "fix": "mended", "flag": "flagged", "keep": "kept as reviewed"}
     for name in dict.fromkeys(finding.step for finding in found):
         done = Counter(f.action for f in found if f.step == name)
-        words = {"drop": "dropped", "fix": "mended", "flag": "flagged"}
+        dropped = len({f.id for f in found if f.step == name and f.action == "drop"})
         what = ", ".join(f"{words[action]} {count:,}" for action, count in sorted(done.items()))
-        story.append({"stage": f"curate: {name}", "rows_in": left, "rows_out": left - done["drop"], "what": what})
-        left -= done["drop"]
+        story.append({"stage": f"curate: {name}", "rows_in": left, "rows_out": left - dropped, "what": what})
+        left -= dropped
     parts = ", ".join(f"{after.count(part):,} {part}" for part in _PARTS)
     return [*story, {"stage": "split", "rows_in": left, "rows_out": sum(map(after.count, _PARTS)), "what": parts}]

@@ -25,7 +25,7 @@ from tunesmith.data.reading import read_path, read_paths
 from tunesmith.data.rendering import render_inputs
 from tunesmith.data.shapes import expand_json, shape_of
 from tunesmith.data.split import Shares, default_shares, divide, join_groups, times_of
-from tunesmith.data.summary import row_hashes
+from tunesmith.data.summary import content_hashes
 from tunesmith.data.table import Table, stack, with_split
 from tunesmith.data.words import SPLIT_VALUES
 
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 # Below this a split leaves nothing to measure with.
 _FEWEST_ROWS = 10
 _MOST_SLICES = 4
+# In the stage's folder: texts as they were read, of the rows that were mended.
+ORIGINALS = "originals.parquet"
 _MOST_SLICE_VALUES = 12
 
 
@@ -104,7 +106,8 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     about, table, found = _profile(loaded, options)
     options = about.options
     ctx.emit("ingest.rows", rows=len(table), target=found.target, inputs=list(found.inputs), task=found.task)
-    rendered = mend(render_inputs(table, found.inputs))
+    raw = render_inputs(table, found.inputs)
+    rendered = mend(raw)
     answers, labels = _answers(table, found)
     usable = np.array([bool(t) and a is not None for t, a in zip(rendered.texts, answers, strict=True)])
     ready = _ready_splits(table, found)
@@ -144,10 +147,12 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     notes["keep_leaks"] = options.keep_leaks
     for warning in notes["warnings"]:
         ctx.emit("warning", text=warning)
+    hashes = content_hashes(raw, table.values(found.target))
+    _keep_originals(ctx.workdir / ORIGINALS, raw, rendered.changed)
     names = tuple(sorted({a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"}))
     data = Dataset(
         _with_rejected(
-            _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed),
+            _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes),
             None if about.rejected is None else table.values(about.rejected),
         ),
         found.task,
@@ -365,6 +370,16 @@ def _seal(path: Path, answers: Sequence[str | None], splits: NDArray[np.str_]) -
     return path
 
 
+def _keep_originals(path: Path, raw: Sequence[str], changed: Sequence[int]) -> None:
+    """The texts as they were read of the rows that were mended: id, text."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({"id": pa.array(changed, pa.int64()), "text": pa.array([raw[at] for at in changed], pa.string())})
+    with whole(path) as draft:
+        pq.write_table(table, draft)
+
+
 def _table(
     table: Table,
     found: Detected,
@@ -374,6 +389,7 @@ def _table(
     splits: NDArray[np.str_],
     groups: NDArray[np.int64],
     changed: Sequence[int],
+    hashes: Sequence[str],
 ) -> Any:
     import pyarrow as pa
 
@@ -390,12 +406,14 @@ def _table(
         "group": pa.array(groups.astype(np.int64)),
         "file": table.file,
         "row": table.row,
-        "hash": pa.array(row_hashes(table), pa.string()),
+        "hash": pa.array(hashes, pa.string()),
         "changes": pa.ListArray.from_arrays(
             pa.array(np.concatenate([[0], np.cumsum(mended)]).astype(np.int32)),
             pa.array(["repair"] * int(mended.sum()), pa.string()),
         ),
     }
+    if table.line is not None:
+        data["line"] = table.line
     for name, values in _slices(table, found, columns, texts).items():
         data[f"slice.{name}"] = pa.array(values, pa.string())
     return pa.table(data)

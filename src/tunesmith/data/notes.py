@@ -22,6 +22,8 @@ from tunesmith.data.table import Table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_MOST_FILES = 20
+
 
 def describe_data(
     found: Detected,
@@ -54,7 +56,7 @@ def describe_data(
         "rows_used": int((splits != "none").sum()),
         "rows_without_target": without_target,
         "rows_without_text": without_text,
-        "files": dict(Counter(table.file.to_pylist())),
+        "files": _files(Counter(table.file.to_pylist())),
         "repairs": {**table.repairs, **_add(repairs, labels.counts)},
         "ignored": dict(found.ignored),
         "decisions": [asdict(decision) for decision in decisions],
@@ -64,6 +66,16 @@ def describe_data(
         "target_lengths": {} if found.task == "classify" else describe_lengths([answers[at] or "" for at in known]),
         "warnings": warnings,
     }
+
+
+def _files(counts: Mapping[str, int]) -> dict[str, int]:
+    """Rows per file; of many files, rows per folder."""
+    if len(counts) <= _MOST_FILES:
+        return dict(counts)
+    folders: Counter[str] = Counter()
+    for name, rows in counts.items():
+        folders[f"{name.rpartition('/')[0]}/"] += rows
+    return dict(folders) if len(folders) <= _MOST_FILES else {f"{len(counts):,} files": sum(counts.values())}
 
 
 def _add(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:

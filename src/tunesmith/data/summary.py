@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.data.columns import sample_rows
-from tunesmith.data.table import Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,13 +52,14 @@ def describe_lengths(texts: Sequence[str]) -> dict[str, float]:
     }
 
 
-def row_hashes(table: Table) -> list[str]:
-    """16 hex digits per row of all its cells as they were read."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    joined = pc.binary_join_element_wise(*table.data.columns, "\x1f", null_handling="replace", null_replacement="")
-    return [hashlib.blake2b(line, digest_size=8).hexdigest() for line in joined.cast(pa.binary()).to_pylist()]
+def content_hashes(texts: Sequence[str], targets: Sequence[str | None]) -> list[str]:
+    """16 hex digits per row of what it says, text and target as they were read: equal wherever the row comes again."""
+    return [
+        hashlib.blake2b(
+            f"{text.strip()}\x1f{(target or '').strip()}".encode("utf-8", "surrogatepass"), digest_size=8
+        ).hexdigest()
+        for text, target in zip(texts, targets, strict=True)
+    ]
 
 
 def codes_of(values: Sequence[str]) -> NDArray[np.int64]:

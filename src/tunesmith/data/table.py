@@ -32,6 +32,7 @@ class Table:
     repairs:  kind of repair -> how many rows (or cells) it touched.
     warnings: sentences for the report.
     split:    "train", "dev" or "test" where the file's own name or folder says so, else null.
+    line:     1-based line of the file that the row begins on, int64, null where unknown; None: a file without lines.
     """
 
     data: pa.Table
@@ -40,6 +41,7 @@ class Table:
     repairs: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     split: pa.ChunkedArray | None = None
+    line: pa.ChunkedArray | None = None
 
     def __len__(self) -> int:
         return int(self.data.num_rows)
@@ -70,6 +72,7 @@ class Table:
             file=self.file.take(at),
             row=self.row.take(at),
             split=None if self.split is None else self.split.take(at),
+            line=None if self.line is None else self.line.take(at),
         )
 
     def with_columns(self, data: pa.Table) -> Table:
@@ -84,8 +87,9 @@ def table_of(
     repairs: Mapping[str, int] | None = None,
     warnings: Iterable[str] = (),
     rows: Sequence[int] | None = None,
+    lines: Any = None,
 ) -> Table:
-    """A Table from columns of one file; rows are numbered 1..n unless given."""
+    """A Table from columns of one file; rows are numbered 1..n unless given. lines: where each row begins, if known."""
     import numpy as np
     import pyarrow as pa
 
@@ -98,6 +102,7 @@ def table_of(
         pa.chunked_array([pa.array(numbers)]),
         {kind: count for kind, count in (repairs or {}).items() if count},
         tuple(warnings),
+        line=None if lines is None else pa.chunked_array([pa.array(np.asarray(lines, dtype=np.int64))]),
     )
 
 
@@ -112,17 +117,23 @@ def stack(tables: Sequence[Table]) -> Table:
     for table in tables:
         for kind, count in table.repairs.items():
             repairs[kind] = repairs.get(kind, 0) + count
-    split = None
-    if any(t.split is not None for t in tables):
-        parts = [t.split if t.split is not None else pa.chunked_array([pa.nulls(len(t), pa.string())]) for t in tables]
-        split = pa.chunked_array([chunk for part in parts for chunk in part.chunks], pa.string())
+
+    def under(parts: Sequence[pa.ChunkedArray | None], kind: pa.DataType) -> pa.ChunkedArray | None:
+        if all(part is None for part in parts):
+            return None
+        whole = [
+            pa.chunked_array([pa.nulls(len(t), kind)]) if p is None else p for t, p in zip(tables, parts, strict=True)
+        ]
+        return pa.chunked_array([chunk for part in whole for chunk in part.chunks], kind)
+
     return Table(
         data,
         pa.chunked_array([chunk for t in tables for chunk in t.file.chunks], pa.string()),
         pa.chunked_array([chunk for t in tables for chunk in t.row.chunks], pa.int64()),
         repairs,
         tuple(dict.fromkeys(w for t in tables for w in t.warnings)),
-        split,
+        under([t.split for t in tables], pa.string()),
+        under([t.line for t in tables], pa.int64()),
     )
 
 

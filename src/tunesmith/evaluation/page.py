@@ -36,9 +36,9 @@ _NBSP = "\u00a0"
 def render(report: Mapping[str, Any]) -> str:
     """The page as one HTML document. report: the object of report.json with its "details"; any part may be absent."""
     reading = read(report)
-    style = _style()
+    style = style_sheet()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    template = _environment().get_template("page.html.j2")
+    template = environment().get_template("page.html.j2")
     return template.render(
         style=Markup(style),
         style_hash=f"sha256-{digest}",
@@ -53,12 +53,14 @@ def write_page(report: Mapping[str, Any], path: Path) -> None:
 
 
 @cache
-def _style() -> str:
+def style_sheet() -> str:
+    """Colours and style of every page that Tunesmith writes."""
     return palette.css_variables() + "\n" + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates of this folder: autoescape on, every value cleaned."""
     import jinja2
 
     made = jinja2.Environment(

@@ -38,7 +38,7 @@ def loads(text: str, where: str) -> Any:
 
 def read_lines(text: str, name: str, repairs: dict[str, int]) -> Table:
     """A Table from one JSON object per line; raises DataError naming the first line that is none."""
-    numbers: list[int] = []
+    lines: list[int] = []
 
     def rows() -> Iterator[Any]:
         for at, line in enumerate(text.split("\n"), start=1):
@@ -52,10 +52,10 @@ def read_lines(text: str, name: str, repairs: dict[str, int]) -> Table:
                     f"{name}: line {at}, column {error.colno}: not JSON ({error.msg}).",
                     hint="mend or delete that line; if it is the last one, the file was cut off.",
                 ) from error
-            numbers.append(len(numbers) + 1)
+            lines.append(at)
             yield value
 
     columns = columns_of(rows(), name)
     if not columns:
         raise DataError(f"{name} has no rows.", hint='each line must look like {"text": "...", "label": "..."}.')
-    return check_cells(table_of(columns, file=name, repairs=repairs))
+    return check_cells(table_of(columns, file=name, repairs=repairs, lines=lines))

@@ -14,12 +14,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tunesmith.core.errors import DataError
 from tunesmith.data.encoding import decode, read_bytes
 from tunesmith.data.readers import Reading, reader, suffixes
 from tunesmith.data.readers._header import column_names, has_header
 from tunesmith.data.table import LONGEST_CELL, Table, check_cells, table_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _DELIMITERS = (",", "\t", ";", "|")
 _FAST_FROM_BYTES = 4_000_000
@@ -163,6 +169,7 @@ def _careful(text: str, delimiter: str, path: Path, repairs: dict[str, int]) -> 
         file=path.name,
         repairs=repairs,
         warnings=warnings,
+        lines=[record.line for record in body],
     )
 
 
@@ -239,7 +246,22 @@ def _fast(content: bytes, text: str, delimiter: str, path: Path) -> Table | None
     if data.num_rows == 0:
         return None
     warnings = () if headed else (f"{path.name} has no header; columns are called column_1 to column_{width}.",)
-    return table_of({n: data[n] for n in data.column_names}, file=path.name, warnings=warnings)
+    lines = _record_lines(content)[1 if headed else 0 :]
+    known = lines if len(lines) == data.num_rows else None
+    return table_of({n: data[n] for n in data.column_names}, file=path.name, warnings=warnings, lines=known)
+
+
+def _record_lines(content: bytes) -> NDArray[np.int64]:
+    """The 1-based lines on which records begin, where all quotes are regular; empty lines are none."""
+    letters = np.frombuffer(content, dtype=np.uint8)
+    ends = np.flatnonzero(letters == ord("\n"))
+    quotes = np.flatnonzero(letters == ord('"'))
+    outside = np.searchsorted(quotes, ends) % 2 == 0  # the line after an end within quotes goes on with the record
+    starts = np.concatenate([[0], ends + 1])
+    begins = np.concatenate([[True], outside])
+    stops = np.concatenate([ends, [len(letters)]])
+    carriage = (stops > starts) & (letters[np.maximum(stops - 1, 0)] == ord("\r"))
+    return np.flatnonzero(begins & (stops - carriage > starts)).astype(np.int64) + 1
 
 
 def _quotes_are_regular(content: bytes, delimiter: str) -> bool:

@@ -74,12 +74,14 @@ def _labelled(root: Path, files: list[Path], how: Reading) -> Table:
         names.append(file.relative_to(root).as_posix())
         splits.append(split)
     table = check_cells(table_of({"file": names, "text": texts, "label": labels}, file=root.name, repairs=repairs))
-    if not any(splits):
-        return table
     from dataclasses import replace
 
     import pyarrow as pa
 
+    ones = pa.chunked_array([pa.repeat(pa.scalar(1, pa.int64()), len(names))])
+    table = replace(table, file=pa.chunked_array([pa.array(names, pa.string())]), row=ones)
+    if not any(splits):
+        return table
     return replace(table, split=pa.chunked_array([pa.array(splits, pa.string())]))
 
 
@@ -101,4 +103,6 @@ def _tables(root: Path, files: list[Path], how: Reading) -> Table:
 
 
 def _is_hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith((".", "__")) for part in path.relative_to(root).parts)
+    return path.name == "reviews.jsonl" or any(  # people's decisions about the data are no data
+        part.startswith((".", "__")) for part in path.relative_to(root).parts
+    )
