@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE))
 
 import report  # noqa: E402
 
-CELLS: tuple[str, ...] = ()
+CELLS: tuple[str, ...] = ("personal",)
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def dataset(folder: Path) -> Dataset:
         ("train", "AT&amp;T sent me a bill for roaming", "phone"),  # damaged
         ("train", "please close my account by the end of the month", "close"),  # copies a test row
         ("dev", "a dev question that nobody else asks about cash", "cash"),
-        ("dev", "where is the nearest machine for paying in coins", "cash"),
+        ("dev", "i am on 212-867-5309, where is a machine for paying in coins", "cash"),  # holds a phone number
         ("test", "Please close my account by the end of the month", None),
         ("test", "Ã©tÃ© holidays and opening hours of the branch", None),
         ("test", "please close my account by the end of the month", None),

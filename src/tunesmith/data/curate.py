@@ -19,6 +19,8 @@ from tunesmith.core.dataset import Dataset, Split
 from tunesmith.core.errors import ConfigError, DataError, MissingExtra, did_you_mean
 from tunesmith.core.events import Emit
 from tunesmith.core.findings import Field, Finding, save_findings
+from tunesmith.data.personal.find import kinds_of
+from tunesmith.data.personal.report import summary as personal_summary
 from tunesmith.data.reviews import Ruling, read_reviews, reviews_beside
 from tunesmith.data.steps import CannotRun, step, step_options
 
@@ -31,7 +33,7 @@ class CurateOptions:
     """What *curate* may be told."""
 
     steps: tuple[str, ...] | dict[str, dict[str, Any] | None] = field(
-        default=("repair", "leaks", "duplicates"),
+        default=("repair", "personal", "leaks", "duplicates"),
         metadata={"help": "curation steps to run, in order; as a table, each with its options"},
     )
     policy: dict[str, Policy] = field(
@@ -93,6 +95,7 @@ def curate(data: Dataset, options: CurateOptions, ctx: Context) -> Dataset:
     return data.with_table(
         data.table,
         curation=_summary(before, data, found, skipped),
+        **({"personal": _personal(found, settings)} if "personal" in set(settings) - set(skipped) else {}),
         test_flags=_test_flags(data, found),
         lineage=_lineage(before, data, found),
     )
@@ -312,12 +315,22 @@ def _summary(before: Dataset, after: Dataset, found: Sequence[Finding], skipped:
     }
 
 
+def _personal(found: Sequence[Finding], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    kinds = settings["personal"].get("kinds")
+    return personal_summary(
+        (f for f in found if f.step == "personal"), kinds=None if kinds is None else kinds_of(kinds)
+    )
+
+
 def _test_flags(data: Dataset, found: Sequence[Finding]) -> dict[str, list[int]]:
-    """step -> ids of the test rows that it flagged: the score is shown with and without them."""
+    """step -> ids of the test rows that it flagged: the score is shown with and without them.
+
+    Personal data is no doubt about a row, so rows flagged for it stay in.
+    """
     tested = set(data.rows("test", blind=True).ids.tolist())
     flags: dict[str, set[int]] = {}
     for finding in found:
-        if finding.action == "flag" and finding.id in tested:
+        if finding.action == "flag" and finding.id in tested and finding.step != "personal":
             flags.setdefault(finding.step, set()).add(finding.id)
     return {name: sorted(ids) for name, ids in flags.items()}
 
