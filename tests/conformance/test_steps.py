@@ -11,7 +11,7 @@ import pytest
 
 from tunesmith.core.dataset import Dataset
 from tunesmith.data.curate import clean
-from tunesmith.data.steps import step
+from tunesmith.data.steps import CannotRun, step
 
 LONG = "the delivery of my new card is late and nobody answers the telephone since"
 
@@ -32,9 +32,37 @@ def dataset(folder: Path) -> Dataset:
         ("test", "Ã©tÃ© holidays and opening hours of the branch", None),
         ("test", "please close my account by the end of the month", None),
     ]
+    return _table(folder, rows, ("cards", "cash", "close", "phone"))
+
+
+def written(folder: Path) -> Dataset:
+    """Eighty rows whose answers are written, with everything that only such a table can hold."""
+    cities, days = ("Leeds", "York", "Bath", "Derby", "Hull"), ("Monday", "Tuesday", "Friday")
+    rows: list[tuple[str, str, str | None]] = []
+    for at in range(80):
+        parcels, city, day = at % 7 + 2, cities[at % 5], days[at % 3]
+        text = f"Agent: How can I help?\nCustomer: I sent {parcels} parcels to {city} on {day}. Nothing was lost."
+        answer = f"The customer sent {parcels} parcels to {city} on {day}. No parcel was lost, case {at + 100}."
+        rows.append(("train" if at % 8 else "dev", text, answer))
+    rows[11] = ("train", rows[11][1], "OMG hey u guys WHERE IS MY STUFF??? i want my money NOW ok!!! pls call me lol")
+    rows += [("test", rows[at][1] + f" Box {at}.", None) for at in (1, 2, 3)]
+    return _table(folder, rows, ())
+
+
+def sample(name: str, folder: Path) -> Dataset:
+    """The first of the two samples that the step can run on."""
+    try:
+        step.get(name)(dataset(folder))
+    except CannotRun:
+        return written(folder)
+    return dataset(folder)
+
+
+def _table(folder: Path, rows: list[tuple[str, str, str | None]], labels: tuple[str, ...]) -> Dataset:
     n = len(rows)
     seal = folder / "test_targets.parquet"
-    pq.write_table(pa.table({"id": [9, 10, 11], "target": ["close", "hours", "close"]}), seal)
+    sealed = [at for at, (split, _, _) in enumerate(rows) if split == "test"]
+    pq.write_table(pa.table({"id": sealed, "target": ["close"] * len(sealed)}), seal)
     table = pa.table(
         {
             "id": pa.array(range(n), pa.int64()),
@@ -49,12 +77,12 @@ def dataset(folder: Path) -> Dataset:
             "changes": pa.array([[]] * n, pa.list_(pa.string())),
         }
     )
-    return Dataset(table, "classify", ("cards", "cash", "close", "phone"), ("text",), "label", seal)
+    return Dataset(table, "classify" if labels else "rewrite", labels, ("text",), "label", seal)
 
 
 @pytest.mark.parametrize("name", step.names())
 def test_it_notices_something_and_changes_nothing_itself(name: str, tmp_path: Path) -> None:
-    data = dataset(tmp_path)
+    data = sample(name, tmp_path)
     before = data.table
     findings = step.get(name)(data)
     assert findings, "the sample holds something for every step; add what this one looks for"
@@ -71,19 +99,19 @@ def test_it_notices_something_and_changes_nothing_itself(name: str, tmp_path: Pa
 
 @pytest.mark.parametrize("name", step.names())
 def test_it_finds_the_same_twice(name: str, tmp_path: Path) -> None:
-    assert step.get(name)(dataset(tmp_path)) == step.get(name)(dataset(tmp_path))
+    assert step.get(name)(sample(name, tmp_path)) == step.get(name)(sample(name, tmp_path))
 
 
 @pytest.mark.parametrize("name", step.names())
 def test_test_rows_are_never_dropped(name: str, tmp_path: Path) -> None:
-    data = dataset(tmp_path)
+    data = sample(name, tmp_path)
     after, _ = clean(data, [name])
     assert after.rows("test", blind=True).ids.tolist() == data.rows("test", blind=True).ids.tolist()
 
 
 @pytest.mark.parametrize("name", step.names())
 def test_it_does_not_open_the_seal(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = dataset(tmp_path)
+    data = sample(name, tmp_path)
     assert data.seal is not None
     data.seal.unlink()
     assert step.get(name)(data)
@@ -91,13 +119,14 @@ def test_it_does_not_open_the_seal(name: str, tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", step.names())
 def test_done_twice_it_has_nothing_left_to_drop_or_fix(name: str, tmp_path: Path) -> None:
-    once, _ = clean(dataset(tmp_path), [name])
+    once, _ = clean(sample(name, tmp_path), [name])
     again = step.get(name)(once)
     assert [f for f in again if f.action in ("drop", "fix")] == []
 
 
 def test_ids_are_kept_and_changes_recorded(tmp_path: Path) -> None:
-    after, findings = clean(dataset(tmp_path), step.names())
+    able = [name for name in step.names() if sample(name, tmp_path).labels]
+    after, findings = clean(dataset(tmp_path), able)
     dropped = {f.id for f in findings if f.action == "drop"}
     kept = after.table["id"].to_pylist()
     assert kept == [at for at in range(12) if at not in dropped]
