@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,7 +153,7 @@ def curate(  # noqa: PLR0913
     step: Annotated[list[str] | None, typer.Option("--step", help="run only this step (repeat, in order)")] = None,
     policy: Annotated[list[str] | None, typer.Option("--policy", help="step=drop, fix, flag or off (repeat)")] = None,
     reviews: Annotated[Path | None, typer.Option(help="file of decisions (default: reviews.jsonl by the data)")] = None,
-    undo: Annotated[list[str] | None, typer.Option("--undo", help="take back a step, or all (repeat)")] = None,
+    undo: Annotated[list[str] | None, typer.Option("--undo", help="take back: all, a step, rows, step:rows")] = None,
     by: Annotated[str | None, typer.Option("--by", help="who decides, for the reviews")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be done, leave nothing behind")] = False,
     set_: Set = None, as_json: Json = False,
@@ -179,11 +180,14 @@ def curate(  # noqa: PLR0913
     for name, why in made.profile["not_run"].items():
         typer.echo(f"   {name:<16} not run: {why}")
     if undo:
-        typer.echo(f"   {made.undone:,} decisions written: taken back")
-    typer.echo(f"{was:,} → {now:,} rows" + ("   (dry run: nothing was written)" if dry_run else ""))
+        typer.echo(f"   {made.undone:,} decisions written" if made.undone else "   there was nothing to take back")
+    typer.echo(f"{was:,} → {now:,} rows")
     for file in made.files:
         typer.echo(f"   {file}")
-    if not dry_run:
+    if dry_run:
+        _show_findings(made.places, made.findings, 20)
+        typer.echo("dry run: nothing was written. --json lists every finding; without --dry-run it is done.")
+    else:
         typer.echo(f"see: tunesmith findings {made.folder}   one row: tunesmith trace {made.folder} ROW")
 
 
@@ -194,34 +198,40 @@ _DONE = {"drop": "dropped", "fix": "mended", "flag": "flagged", "keep": "kept as
 def findings(
     folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     step: Annotated[list[str] | None, typer.Option("--step", help="only of this step (repeat)")] = None,
+    kind: Annotated[str | None, typer.Option(help="only of this kind, where a step finds several")] = None,
+    action: Annotated[str | None, typer.Option(help="only what was dropped, fixed, flagged or kept")] = None,
     accept: Annotated[str | None, typer.Option(help="do what is found in these rows: 3,5,10-20 or all")] = None,
     reject: Annotated[str | None, typer.Option(help="leave these rows as they were")] = None,
-    edit: Annotated[list[str] | None, typer.Option("--edit", help="ROW=VALUE: the right value (repeat)")] = None,
+    edit: Annotated[list[str] | None, typer.Option("--edit", help="ROW=VALUE: the right target (repeat)")] = None,
+    field: Annotated[str, typer.Option(help="what --edit replaces: target or text")] = "target",
     by: Annotated[str | None, typer.Option("--by", help="who decides")] = None,
     limit: Annotated[int, typer.Option(help="how many to show; 0 for all")] = 50,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """What curation found in which row and why; accept or reject it."""
-    from tunesmith.curation import decide, parse_rows
-    from tunesmith.tracing import load_curation
+    from tunesmith.reviewing import Listed, review
 
     steps = [name.replace("-", "_") for name in step or ()]
-    written = 0
-    if accept is not None:
-        written += decide(folder, "accept", parse_rows(accept), steps=steps, by=by)
-    if reject is not None:
-        written += decide(folder, "reject", parse_rows(reject), steps=steps, by=by)
-    for pair in edit or ():
-        row, equals, value = pair.partition("=")
-        rows = parse_rows(row)
-        if not equals or rows is None:
-            raise ConfigError(f"--edit {pair}: expected ROW=VALUE.", hint="for example --edit 12=refund")
-        written += decide(folder, "edit", rows, steps=steps, value=value, by=by)
-    if accept is not None or reject is not None or edit:
-        typer.echo(f"{written:,} decisions written; apply them:  tunesmith curate {folder}")
+    edits = [_edit_of(pair) for pair in edit or ()]
+    if accept is None and reject is None and not edits:
+        listed = Listed.open(folder, steps=steps, kind=kind, action=action)
+        if as_json:
+            _print_json(listed.to_json())
+        else:
+            _show_findings(listed.places, listed.findings, limit)
         return
-    before, _, found = load_curation(folder)
-    _show_findings(before, [f for f in found if not steps or f.step in steps], limit, as_json=as_json)
+    written = review(folder, edits, accept=accept, reject=reject, steps=steps, kind=kind, field=field, by=by)
+    if as_json:
+        _print_json({"written": written, "folder": str(folder)})
+    else:
+        typer.echo(f"{written:,} decisions written; apply them:  tunesmith curate {folder}")
+
+
+def _edit_of(pair: str) -> tuple[int, str]:
+    row, equals, value = pair.partition("=")
+    if not equals or not row.strip().isdecimal():
+        raise ConfigError(f"--edit {pair}: expected ROW=VALUE.", hint="for example --edit 12=refund")
+    return int(row), value
 
 
 @app.command()
@@ -240,27 +250,18 @@ def trace(
         typer.echo("\n".join(story.lines()))
 
 
-def _show_findings(before: Any, found: list[Any], limit: int, *, as_json: bool) -> None:
-    from dataclasses import asdict
-
-    from tunesmith.data.comparison import where_of
+def _show_findings(places: Sequence[str], found: Sequence[Any], limit: int) -> None:
+    """One line per finding; places: where each one's row comes from."""
     from tunesmith.evaluation.drawing import clean
 
-    names = [name for name in ("file", "row", "line") if name in before.table.column_names]
-    columns = {name: before.table[name].to_pylist() for name in names}
-    place = {number: at for at, number in enumerate(before.table["id"].to_pylist())}
-    rows = [(f, {name: values[place[f.id]] for name, values in columns.items()}) for f in found]
-    if as_json:
-        _print_json([{**asdict(f), **where} for f, where in rows])
-        return
-    shown = rows[:limit] if limit > 0 else rows
+    shown = list(zip(found, places, strict=True))[: limit if limit > 0 else None]
     for f, where in shown:
         change = f"   {f.field} → {f.fix[:60]!r}" if f.fix is not None and f.field == "target" else ""
-        said = f"{f.id:>7}  {where_of(where):<24} {f.step:<14} {f.action:<5} {f.score:.2f}  {f.reason}{change}"
+        said = f"{f.id:>7}  {where:<24} {f.step:<14} {f.action:<5} {f.score:.2f}  {f.reason}{change}"
         typer.echo(clean(said + (f"   ({f.review} by a reviewer)" if f.review else "")))
-    if len(shown) < len(rows):
-        typer.echo(f"… and {len(rows) - len(shown):,} more (--limit 0 shows all, --json for machines)")
-    if not rows:
+    if len(shown) < len(found):
+        typer.echo(f"… and {len(found) - len(shown):,} more (--limit 0 shows all, --json for machines)")
+    if not found:
         typer.echo("nothing was found.")
 
 
@@ -357,10 +358,7 @@ def main() -> None:
 
 def _command(*, debug: bool) -> None:
     sys.argv = [word for word in sys.argv if word != "--debug"]  # allowed anywhere on the line
-    if "--undo" in sys.argv:  # without a step behind it: all of them
-        at = sys.argv.index("--undo") + 1
-        if at == len(sys.argv) or sys.argv[at].startswith("-") or Path(sys.argv[at]).exists():
-            sys.argv.insert(at, "all")
+    _complete_undo(sys.argv)
     try:
         code = app(standalone_mode=False, prog_name="tunesmith")  # an Exit comes back as its code
     except TunesmithError as error:
@@ -380,6 +378,18 @@ def _command(*, debug: bool) -> None:
         _exit_for(error, debug=debug)
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complete_undo(words: list[str]) -> None:
+    """`--undo` without anything behind it that it could mean takes back everything."""
+    if words[1:2] != ["curate"] or "--undo" not in words:
+        return
+    at = words.index("--undo") + 1
+    alone = at == len(words) or words[at].startswith("-")
+    # `curate --undo data.csv` names the data; where the data was named before, whatever follows is what is meant.
+    named_before = any(not word.startswith("-") for word in words[2 : at - 1])
+    if alone or (not named_before and Path(words[at]).exists()):
+        words.insert(at, "all")
 
 
 def _exit_for(error: Exception, *, debug: bool) -> None:

@@ -11,7 +11,6 @@ from tunesmith.core.errors import ConfigError, RunError, did_you_mean
 from tunesmith.core.findings import Finding, load_findings
 from tunesmith.core.run import check_format
 from tunesmith.data.comparison import where_of
-from tunesmith.data.ingest import ORIGINALS
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,9 @@ class Answer:
 class Story:
     """One row from file to verdict.
 
-    where: file and line (or row). read: the text as it was read; text, target: as *ingest* left them (the target of a
-    test row is None until the run was evaluated). now: (text, target) after curation, None if the row was dropped.
+    where: file and line (or row). read: the text as it was read; text, target: as *ingest* left them to group and split
+    by (the target of a test row is None until the run was evaluated); target_read: the target's spelling in the file.
+    now: (text, target) after curation, None if the row was dropped.
     """
 
     id: int
@@ -37,6 +37,7 @@ class Story:
     split: str
     read: str
     text: str
+    target_read: str | None
     target: str | None
     findings: tuple[Finding, ...]
     now: tuple[str, str | None] | None
@@ -52,11 +53,13 @@ class Story:
         from tunesmith.evaluation.drawing import clean
 
         told = [f"row {self.id}   {self.where}   content {self.hash}"]
-        if self.read != self.text:
-            told.append(f"read     {_quoted(self.read)}")
-            told.append("ingest   mended its encoding")
-        told.append(f"ingest   {_quoted(self.text)}")
-        told.append(f"         target {'sealed' if self.target is None and self.split == 'test' else self.target!r}")
+        told.append(f"read     {_quoted(self.read)}")
+        if self.target_read is not None:
+            told.append(f"         target {self.target_read!r}, which is read as {self.target!r}")
+        elif self.target is None and self.split == "test":
+            told.append("         target sealed until the run is evaluated")
+        elif self.target is not None:
+            told.append(f"         target {self.target!r}")
         if self.group:
             told.append(f"         kept on one side of the split with row {', '.join(map(str, self.group[:8]))}")
         done = {"drop": "dropped", "fix": "mended", "flag": "flagged", "keep": "kept"}
@@ -69,8 +72,15 @@ class Story:
                 told.append(f"         suggested {f.field}: {_quoted(f.fix)}")
         if self.split == "none":
             told.append("split    none: it has no text or no target and took no part")
+        elif self.now is None:
+            told.append(f"split    {self.split}, dropped before it was used")
         else:
-            told.append(f"split    {self.split}" + (" (dropped before it was used)" if self.now is None else ""))
+            changed = f", changed by {', '.join(self.changes)}" if self.changes else ", as it was read"
+            told.append(f"split    {self.split}{changed}")
+            if self.now[0] != self.read:
+                told.append(f"now      {_quoted(self.now[0])}")
+            if self.now[1] != self.target and self.now[1] is not None:
+                told.append(f"         target {self.now[1]!r}")
         for answer in self.answers:
             sure = "" if answer.confidence is None else f"  {answer.confidence:.3f} sure"
             right = "right" if answer.value == self.target else "wrong"
@@ -97,8 +107,8 @@ def trace(folder: Path, row: str) -> Story:
     target, answers = _answers(folder, number)
     return Story(
         id=number, where=where_of(facts), hash=facts["hash"], split=facts["split"],
-        read=_as_read(folder, number, facts["text"]), text=facts["text"],
-        target=facts["target"] if target is None else target,
+        read=facts["text"] if facts.get("original.text") is None else facts["original.text"], text=facts["text"],
+        target_read=facts.get("original.target"), target=facts["target"] if target is None else target,
         findings=tuple(f for f in findings if f.id == number), now=now, changes=changes,
         group=tuple(int(i) for i in before.table["id"].to_numpy()[same] if i != number), answers=answers,
     )  # fmt: skip
@@ -139,16 +149,6 @@ def _position(data: Dataset, row: str) -> int:
     if places[best] != int(number) and best == max(at for at in range(len(files)) if files[at] == name):
         raise ConfigError(f"{name} has no row on line {number}; its last begins on {places[best]}.")
     return best
-
-
-def _as_read(folder: Path, number: int, text: str) -> str:
-    import pyarrow.parquet as pq
-
-    path = folder / "01-ingest" / ORIGINALS
-    if not path.exists():
-        return text
-    table = pq.read_table(path)
-    return str(dict(zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)).get(number, text))
 
 
 def _answers(folder: Path, number: int) -> tuple[str | None, tuple[Answer, ...]]:

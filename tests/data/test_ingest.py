@@ -74,7 +74,8 @@ def test_the_table_has_the_agreed_columns(tmp_path: Path) -> None:
     assert types == agreed
     assert data.table["id"].to_pylist() == list(range(240))
     assert data.table["row"].to_pylist()[:3] == [1, 2, 3]
-    assert all(name in COLUMNS or name == "line" or name.startswith("slice.") for name in data.table.column_names)
+    more = ("line", "original.text", "original.target")
+    assert all(name in COLUMNS or name in more or name.startswith("slice.") for name in data.table.column_names)
 
 
 def test_a_dataset_survives_saving_and_loading(tmp_path: Path) -> None:
@@ -199,6 +200,7 @@ def test_entities_are_mended_before_the_split_and_recorded(tmp_path: Path) -> No
     data = run(tmp_path, table)
     assert data.table["text"][0].as_py() == "AT&T can't find my card, été"
     assert data.table["changes"][0].as_py() == ["repair"]
+    assert data.table["original.text"].to_pylist()[:2] == [table[0]["text"], None]
     assert data.notes["repairs"]["HTML entities"] == 1
 
 

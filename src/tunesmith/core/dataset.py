@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 Split = Literal["train", "dev", "test"]
 
 # Columns of Dataset.table. There may be "rejected" (string; null: absent, or sealed with the target): an answer that
-# the target is preferred to, and "line" (int64; null where a file has none): the 1-based line of the source file that
-# the row begins on. Any further column is named "slice.<something>" and holds short strings.
+# the target is preferred to, "line" (int64; null where a file has none): the 1-based line of the source file that the
+# row begins on, and "original.text" and "original.target" (string; null: as it stands, or sealed): what was read before
+# *ingest* mended it. Any further column is named "slice.<something>" and holds short strings.
 COLUMNS = {
     "id": "int64",  # 0..n-1, in reading order over all files; never renumbered by later stages
     "text": "string",  # what the model is given: one input column, or several under their names
@@ -131,7 +132,7 @@ class Dataset:
         return Rows(
             part["id"].to_numpy().astype(np.int64),
             tuple(part["text"].to_pylist()),
-            () if blind else tuple(part["target"].to_pylist()),
+            () if blind else tuple(value or "" for value in part["target"].to_pylist()),
             part["weight"].to_numpy().astype(np.float32),
             part["group"].to_numpy().astype(np.int64),
             tuple(value or "" for value in part["rejected"].to_pylist())

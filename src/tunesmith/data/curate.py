@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -24,7 +24,11 @@ from tunesmith.data.personal.report import summary as personal_summary
 from tunesmith.data.reviews import Ruling, read_reviews, reviews_beside
 from tunesmith.data.steps import CannotRun, step, step_options
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _PARTS: tuple[Split, ...] = ("train", "dev", "test")
+_COLUMNS: tuple[Field, ...] = ("text", "target")
 Policy = Literal["drop", "fix", "flag", "off"]
 
 
@@ -69,10 +73,12 @@ def curate(data: Dataset, options: CurateOptions, ctx: Context) -> Dataset:
 
     Raises DataError if the steps would leave a split empty or one class, ConfigError for an unknown step or option.
     """
-    policy, settings = _checked(options, data)
+    policy, settings = check_options(options)
+    if "leaks" in settings and data.notes.get("keep_leaks"):
+        settings["leaks"] = {"keep": True, **settings["leaks"]}
     found: list[Finding] = []
     skipped: dict[str, str] = {}
-    before = data
+    before, data = data, _as_read(data)
     named = {ruling.step for ruling in options.reviewed} - set(settings)
     for name in sorted(n for n in named if policy.get(n) != "off"):  # reviewed once, not run this time
         data, findings = _done(data, name, [], "", options.reviewed)
@@ -140,7 +146,7 @@ def restore(data: Dataset, original: Dataset, ids: Iterable[int]) -> Dataset:
 # -- what is asked ----------------------------------------------------------------------------------------------
 
 
-def _checked(options: CurateOptions, data: Dataset) -> tuple[dict[str, Policy], dict[str, dict[str, Any]]]:
+def check_options(options: CurateOptions) -> tuple[dict[str, Policy], dict[str, dict[str, Any]]]:
     """(policy by step, options by step in order); ConfigError with the nearest name for what is unknown."""
     policy: dict[str, Policy] = {}
     for key, action in options.policy.items():
@@ -157,9 +163,21 @@ def _checked(options: CurateOptions, data: Dataset) -> tuple[dict[str, Policy], 
     # A policy for a step that is not listed asks for it, at the end.
     asked = [*tables, *(name for name, action in policy.items() if name not in tables and action != "off")]
     settings = {name: step_options(name, tables.get(name), where=f"curate.steps.{name}") for name in asked}
-    if "leaks" in settings and data.notes.get("keep_leaks"):
-        settings["leaks"] = {"keep": True, **settings["leaks"]}
     return policy, settings
+
+
+def _as_read(data: Dataset) -> Dataset:
+    """The Dataset with its texts as they were read: what *ingest* mended, to split by, is `repair`'s to do or leave."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = data.table
+    if "original.text" not in table.column_names or table["original.text"].null_count == table.num_rows:
+        return data
+    texts = pc.coalesce(table["original.text"], table["text"])
+    unchanged = pa.ListArray.from_arrays(pa.array(np.zeros(table.num_rows + 1, np.int32)), pa.array([], pa.string()))
+    table = table.set_column(table.column_names.index("text"), "text", texts)
+    return replace(data, table=table.set_column(table.column_names.index("changes"), "changes", unchanged))
 
 
 # -- what is done -----------------------------------------------------------------------------------------------
@@ -169,48 +187,93 @@ def _done(
     data: Dataset, name: str, findings: Sequence[Finding], policy: Policy | Literal[""], rulings: Sequence[Ruling]
 ) -> tuple[Dataset, list[Finding]]:
     """(Dataset with what policy and reviewers want done, the Findings with what was done)."""
-    ids = data.table["id"].to_pylist()
-    at = {number: position for position, number in enumerate(ids)}
-    sealed = data.table["split"].to_numpy(zero_copy_only=False) == "test"
-    own = {(r.row, r.kind): r for r in rulings if r.step == name}
-    hashes = data.table["hash"].to_pylist() if own else []
-    met = set()
-    decided = []
-    for finding in findings:
-        action = _by_policy(finding, policy)
-        made = replace(finding, action=action, asked=finding.asked or finding.action)
-        key = (hashes[at[finding.id]], finding.kind) if own else ("", "")
-        if key in own:
-            met.add(key)
-            made = _by_review(made, own[key], sealed=bool(sealed[at[finding.id]]))
-        decided.append(made)
-    for key, ruling in own.items():
-        if key not in met:
-            decided += [_unprompted(ruling, ids[i]) for i, row in enumerate(hashes) if row == key[0] and not sealed[i]
-                        and _holds_alone(ruling)]  # fmt: skip
-    fixing: tuple[Field, ...] = ("text", "target") if any(f.fix is not None for f in decided) else ()
-    columns = {column: data.table[column].to_pylist() for column in fixing}
+    findings = [_by_policy(finding, policy) for finding in findings]
+    if rulings:
+        findings = _reviewed(data, name, findings, rulings)
+    if not findings:
+        return data, []
+    at = positions(data, [finding.id for finding in findings])
+    sealed = (data.table["split"].to_numpy(zero_copy_only=False) == "test")[at].tolist()
+    values = {c: _values(data, c, at, findings) for c in _COLUMNS}
     done = []
-    for finding in decided:
-        here = at[finding.id]
-        if finding.action == "drop" and sealed[here]:
-            finding = replace(finding, action="flag")
-        if finding.action == "fix":
-            was = columns[finding.field][here] if finding.fix is not None else None
-            if finding.fix is None or (finding.field == "target" and (sealed[here] or was is None)):
-                finding = replace(finding, action="flag")
+    fixed: set[tuple[int, str]] = set()
+    for place, (finding, is_test) in enumerate(zip(findings, sealed, strict=True)):
+        made = finding
+        if finding.action == "drop" and is_test:
+            made = replace(finding, action="flag")
+        elif finding.action == "fix":
+            was = values[finding.field][place] if finding.fix is not None else None
+            unsealed = finding.field == "text" or not (is_test or was is None)
+            # Of several new values for one field the first is taken: each was made from the same old one.
+            if finding.fix is None or not unsealed or (finding.id, finding.field) in fixed:
+                made = replace(finding, action="flag")
             elif was == finding.fix and finding.asked is None:
                 continue  # a decision that is already true of the row
             else:
-                finding = replace(finding, was=was)
-        done.append(finding)
+                fixed.add((finding.id, finding.field))
+                made = replace(finding, was=was)
+        done.append(made)
     return _applied(data, name, done), done
 
 
-def _by_policy(finding: Finding, policy: Policy | Literal[""]) -> Literal["drop", "fix", "flag", "keep"]:
+def positions(data: Dataset, ids: Sequence[int]) -> NDArray[np.int64]:
+    """(len(ids),) where the rows with these ids stand in the table. Raises DataError for an id that is not there."""
+    known = data.table["id"].to_numpy()
+    wanted = np.asarray(ids, dtype=np.int64)
+    at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+    strange = wanted[known[at] != wanted] if len(known) else wanted
+    if len(strange):
+        raise DataError(f"there is no row {int(strange[0])}: it was dropped or never there.")
+    return at.astype(np.int64)
+
+
+def _values(data: Dataset, column: Field, at: NDArray[np.int64], findings: Sequence[Finding]) -> list[str | None]:
+    """The values of a column beside each finding, if some finding would replace one."""
+    needed = any(f.action == "fix" and f.field == column for f in findings)
+    return list(data.table[column].take(at).to_pylist()) if needed else []
+
+
+def _reviewed(data: Dataset, name: str, findings: Sequence[Finding], rulings: Sequence[Ruling]) -> list[Finding]:
+    """The findings as people decided on them, and those that they made themselves.
+
+    A value that somebody wrote by hand is not changed by a step, whichever step the decision was made on.
+    """
+    at = positions(data, [finding.id for finding in findings])
+    splits = data.table["split"].to_numpy(zero_copy_only=False)
+    hashes = data.table["hash"]
+    own = {(r.row, r.kind): r for r in rulings if r.step == name}
+    written = {(r.row, r.field) for r in rulings if r.verdict == "edit"}
+    met = set()
+    decided = []
+    for finding, row, split in zip(findings, hashes.take(at).to_pylist(), splits[at].tolist(), strict=True):
+        key = (row, finding.kind)
+        if key in own:
+            met.add(key)
+            decided.append(_by_review(finding, own[key], sealed=split == "test"))
+        elif finding.action == "fix" and split != "test" and (row, finding.field) in written:
+            decided.append(replace(finding, action="keep", review="edit"))
+        else:
+            decided.append(finding)
+    alone: dict[str, list[Ruling]] = {}
+    for key, ruling in own.items():
+        if key not in met and _holds_alone(ruling):
+            alone.setdefault(key[0], []).append(ruling)
+    if alone:
+        rows = zip(data.table["id"].to_pylist(), hashes.to_pylist(), splits.tolist(), strict=True)
+        decided += [
+            _unprompted(ruling, id) for id, row, split in rows if split != "test" for ruling in alone.get(row, ())
+        ]
+    return decided
+
+
+def _by_policy(finding: Finding, policy: Policy | Literal[""]) -> Finding:
+    asked = finding.asked or finding.action
+    action = finding.action
     if policy == "fix":
-        return "fix" if finding.fix is not None else "flag"
-    return policy if policy in ("drop", "flag") else finding.action
+        action = "fix" if finding.fix is not None else "flag"
+    elif policy in ("drop", "flag"):
+        action = policy
+    return replace(finding, action=action, asked=asked)
 
 
 def _by_review(finding: Finding, ruling: Ruling, *, sealed: bool) -> Finding:
@@ -246,32 +309,43 @@ def _unprompted(ruling: Ruling, id: int) -> Finding:
 def _applied(data: Dataset, name: str, findings: Sequence[Finding]) -> Dataset:
     """The Dataset with drops and fixes done."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    table = data.table
-    ids = table["id"].to_numpy()
-    changed: set[int] = set()
-    labels = data.labels
-    columns: tuple[Field, ...] = ("text", "target")
-    for column in columns:
+    table, labels = data.table, data.labels
+    n = table.num_rows
+    changed = np.zeros(n, dtype=bool)
+    for column in _COLUMNS:
         fixes = {f.id: f.fix for f in findings if f.action == "fix" and f.field == column}
         if not fixes:
             continue
-        values = [fixes.get(i, value) for i, value in zip(ids.tolist(), table[column].to_pylist(), strict=True)]
-        table = table.set_column(table.column_names.index(column), column, pa.array(values, pa.string()))
-        changed |= set(fixes)
+        ids = sorted(fixes)
+        here = np.zeros(n, dtype=bool)
+        here[positions(data, ids)] = True
+        new = pa.array([fixes[id] for id in ids], pa.string())
+        old = table[column].combine_chunks()
+        table = table.set_column(table.column_names.index(column), column, pc.replace_with_mask(old, here, new))
+        changed |= here
         if column == "target" and labels:
             labels = tuple(sorted({*labels, *(value for value in fixes.values() if value is not None)}))
-    if changed:
-        changes = [
-            [*c, name] if i in changed else c for i, c in zip(ids.tolist(), table["changes"].to_pylist(), strict=True)
-        ]
-        table = table.set_column(
-            table.column_names.index("changes"), "changes", pa.array(changes, pa.list_(pa.string()))
-        )
-    dropped = np.array([f.id for f in findings if f.action == "drop"], dtype=np.int64)
-    if len(dropped):
-        table = table.take(np.flatnonzero(~np.isin(ids, dropped)))
+    if changed.any():
+        at = table.column_names.index("changes")
+        table = table.set_column(at, "changes", _with_change(table["changes"].combine_chunks(), changed, name))
+    dropped = {f.id for f in findings if f.action == "drop"}
+    if dropped:
+        gone = np.zeros(n, dtype=bool)
+        gone[positions(data, sorted(dropped))] = True
+        table = table.filter(pa.array(~gone))
     return data if table is data.table else replace(data, table=table, labels=labels)
+
+
+def _with_change(changes: Any, changed: NDArray[np.bool_], name: str) -> Any:
+    """The lists of changes with `name` at the end of those of the rows that changed."""
+    import pyarrow as pa
+
+    ends = np.cumsum(changes.value_lengths().to_numpy())
+    values = np.insert(changes.flatten().to_numpy(zero_copy_only=False), ends[changed], name)
+    offsets = np.concatenate([[0], ends + np.cumsum(changed)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.astype(object), pa.string()))
 
 
 def _require_rows(before: Dataset, after: Dataset, found: Sequence[Finding]) -> None:

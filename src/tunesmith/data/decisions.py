@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from tunesmith.core.errors import DataError
 from tunesmith.data.columns import Column
 
+# Asked for as the target, this says that there is none: rows to look at, not to learn from.
+NO_TARGET = "none"
+
 
 @dataclass(frozen=True)
 class Decision:

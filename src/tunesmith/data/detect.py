@@ -6,15 +6,18 @@ with one question instead of a guess.
 
 from __future__ import annotations
 
-from tunesmith.data.columns import describe_columns
-from tunesmith.data.decisions import Asked, Decision, Detected, Unsure
+from collections.abc import Mapping
+
+from tunesmith.core.errors import DataError
+from tunesmith.data.columns import Column, describe_columns
+from tunesmith.data.decisions import NO_TARGET, Asked, Decision, Detected, Unsure
 from tunesmith.data.inputs import find_inputs
 from tunesmith.data.table import Table
 from tunesmith.data.targets import find_target
 from tunesmith.data.task_choice import find_task
-from tunesmith.data.words import SPLIT_VALUES
+from tunesmith.data.words import SPLIT_VALUES, TARGET_STRONG, name_words
 
-__all__ = ["Asked", "Decision", "Detected", "Unsure", "detect"]
+__all__ = ["Asked", "Decision", "Detected", "Unsure", "detect", "detect_unmeasured"]
 
 
 def detect(table: Table, asked: Asked) -> Detected:
@@ -45,6 +48,61 @@ def detect(table: Table, asked: Asked) -> Detected:
     for name in asked.reserved:
         ignored = {**ignored, name: "it only steers the split"}
     return Detected(target, inputs, task, split, ignored, tuple(decisions), warnings, columns)
+
+
+def detect_unmeasured(table: Table, asked: Asked) -> Detected:
+    """Every column's part where nothing will be learned or measured: what is missing is left out, not refused.
+
+    The target is "" and the task "none" where no column is one. Raises Unsure as `detect` does, DataError only for
+    columns that were named and do not exist, or where no column holds anything.
+    """
+    if asked.target != NO_TARGET or NO_TARGET in table.names:
+        try:
+            return detect(table, asked)
+        except Unsure:
+            raise
+        except DataError:
+            for name in (asked.target, *(() if isinstance(asked.inputs, str) else asked.inputs)):
+                if name != "auto":
+                    table.column(name)
+    columns = describe_columns(table)
+    named = asked.target in columns
+    target = asked.target if named and columns[asked.target].kind != "empty" else _only_class(columns, asked)
+    task = "none" if not target else "rewrite" if columns[target].is_text else "classify"
+    inputs = tuple(asked.inputs) if not isinstance(asked.inputs, str) else _texts_of(columns, asked, target)
+    if not inputs:
+        raise DataError(
+            f"{asked.file}: no column holds texts. Columns: {', '.join(table.names[:8])}.",
+            hint="name the columns yourself with --input.",
+        )
+    ignored = {name: "not among the inputs" for name in columns if name not in (target, *inputs)}
+    decisions = (
+        Decision("target", target or "none", "the only column of repeated values" if target else "no column is one"),
+        Decision("inputs", ", ".join(inputs), "the columns that hold the longest texts"),
+    )
+    return Detected(target, inputs, task, None, ignored, decisions, (), columns)
+
+
+def _only_class(columns: Mapping[str, Column], asked: Asked) -> str:
+    """The column that would be the target if its classes were enough: one of few values, called as answers are."""
+    if asked.target == NO_TARGET:
+        return ""
+    found = [
+        name
+        for name, column in columns.items()
+        if column.kind in ("constant", "category", "integer")
+        and name_words(name)[0] in TARGET_STRONG
+        and name not in (*asked.inputs, *asked.reserved)
+    ]
+    return found[0] if len(found) == 1 else ""
+
+
+def _texts_of(columns: Mapping[str, Column], asked: Asked, target: str) -> tuple[str, ...]:
+    free = [c for c in columns.values() if c.name not in (target, *asked.reserved) and c.kind not in ("empty", "split")]
+    texts = [c.name for c in free if c.is_text]
+    if texts or not free:
+        return tuple(texts)
+    return (max(free, key=lambda c: (c.characters, c.name)).name,)
 
 
 def _values(table: Table, name: str) -> str:

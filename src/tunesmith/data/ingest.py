@@ -15,7 +15,8 @@ from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import whole
 from tunesmith.data.columns import Column
-from tunesmith.data.detect import Asked, Decision, Detected, detect
+from tunesmith.data.decisions import NO_TARGET
+from tunesmith.data.detect import Asked, Decision, Detected, detect, detect_unmeasured
 from tunesmith.data.duplicates import Groups, copies_of, group_texts
 from tunesmith.data.labels import Labels, clean_labels
 from tunesmith.data.mending import mend
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 # Below this a split leaves nothing to measure with.
 _FEWEST_ROWS = 10
 _MOST_SLICES = 4
-# In the stage's folder: texts as they were read, of the rows that were mended.
-ORIGINALS = "originals.parquet"
 _MOST_SLICE_VALUES = 12
 
 
@@ -47,7 +46,9 @@ class IngestOptions:
     path: Path | tuple[Path, ...] = field(
         default=Path(), metadata={"help": "the table, folder or archive to learn from", "content": True}
     )
-    target: str = field(default="auto", metadata={"help": "column with the answer to learn"})
+    target: str = field(
+        default="auto", metadata={"help": "column with the answer to learn; 'none' only to curate rows without one"}
+    )
     inputs: tuple[str, ...] | Literal["auto"] = field(
         default="auto", metadata={"help": "columns that the model is given"}
     )
@@ -109,15 +110,19 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     raw = render_inputs(table, found.inputs)
     rendered = mend(raw)
     answers, labels = _answers(table, found)
-    usable = np.array([bool(t) and a is not None for t, a in zip(rendered.texts, answers, strict=True)])
+    usable = np.array(
+        [bool(t) and (a is not None or not found.target) for t, a in zip(rendered.texts, answers, strict=True)]
+    )
     ready = _ready_splits(table, found)
-    _require_rows(options, found, usable, answers, table)
+    measured = _is_measured(options)
+    if measured:
+        _require_rows(options, found, usable, answers, table)
     texts = rendered.texts
     duplicates = group_texts(texts)
     groups = _groups(table, options, duplicates)
     times = _times(table, options, usable)
     splits = _split(options, ready, usable, groups, answers if found.task == "classify" else None, times, ctx.seed)
-    if found.task == "classify":
+    if found.task == "classify" and measured:
         _require_classes(options, found.target, answers, splits)
     leaks = copies_of(texts, duplicates.near, splits == "test") & ((splits == "train") | (splits == "dev"))
     notes = describe_data(
@@ -147,12 +152,16 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     notes["keep_leaks"] = options.keep_leaks
     for warning in notes["warnings"]:
         ctx.emit("warning", text=warning)
-    hashes = content_hashes(raw, table.values(found.target))
-    _keep_originals(ctx.workdir / ORIGINALS, raw, rendered.changed)
+    said = table.values(found.target) if found.target else [None] * len(table)
+    hashes = content_hashes(raw, said)
     names = tuple(sorted({a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"}))
     data = Dataset(
         _with_rejected(
-            _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes),
+            _with_original(
+                _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes),
+                raw,
+                said,
+            ),
             None if about.rejected is None else table.values(about.rejected),
         ),
         found.task,
@@ -198,6 +207,8 @@ def _load(options: IngestOptions) -> Table:
 def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Detected]:
     shape = shape_of(table) if options.target in ("auto", "completion", "output", "chosen") else None
     name = _paths(options)[0].name
+    if options.target == NO_TARGET and options.target not in table.names:
+        shape = None
     target, inputs = options.target, options.inputs
     decisions: list[Decision] = []
     if shape is not None:
@@ -207,17 +218,18 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         decisions.append(Decision("shape", shape.name, "its columns are named like data of this shape", 0.95))
     split_column = options.split if options.split not in ("auto", "none") else None
     reserved = tuple(c for c in (options.group, options.time, split_column) if c is not None)
-    found = detect(table, Asked(name, target, inputs, options.task, reserved))
+    asked = Asked(name, target, inputs, options.task, reserved)
+    found = detect(table, asked) if _is_measured(options) else detect_unmeasured(table, asked)
     if options.split == "none":
         found = replace(found, split=None)
     elif split_column is not None:
         found = replace(found, split=split_column)
     n = len(table)
     ready_test = "test" in set(_ready_splits(table, found))
-    shares = default_shares(n, ready_test=ready_test)
+    shares = default_shares(n, ready_test=ready_test) if options.target != NO_TARGET else Shares(0.0, 0.0)
     resolved = replace(
         options,
-        target=found.target,
+        target=found.target or NO_TARGET,
         inputs=found.inputs,
         task=found.task,
         split=found.split or "none",
@@ -231,6 +243,12 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     rejected = shape.rejected if shape is not None and found.target == shape.target else None
     about = Profile(resolved, (*decisions, *found.decisions), n, warnings, found.columns, rejected)
     return about, table, found
+
+
+def _is_measured(options: IngestOptions) -> bool:
+    """Whether a test or dev part is wanted; without either, and without a target, rows are only looked at."""
+    shares = (options.test_share, options.dev_share)
+    return options.target != NO_TARGET and (shares != (0.0, 0.0) or options.test is not None)
 
 
 def _share(value: float | str, default: float, name: str) -> float:
@@ -248,6 +266,8 @@ def _answers(table: Table, found: Detected) -> tuple[list[str | None], Labels]:
     """The target of every row (None: absent), and what was done to labels."""
     from tunesmith.data.table import LIST_MARK
 
+    if not found.target:
+        return [None] * len(table), Labels(())
     raw = table.values(found.target)
     if found.task == "classify":
         labels = clean_labels(raw)
@@ -340,6 +360,8 @@ def _split(
     has_test, has_dev = bool((splits == "test").any()), bool((splits == "dev").any())
     shares = Shares(0.0 if has_test else options.test_share, 0.0 if has_dev else options.dev_share)
     pool = np.flatnonzero((splits == "") | (splits == "train"))
+    if len(pool) == 0 and not _is_measured(options):
+        return splits
     if len(pool) == 0:
         raise DataError(
             "no rows are left to train on: all belong to the test or dev part.", hint="check the split column."
@@ -370,14 +392,18 @@ def _seal(path: Path, answers: Sequence[str | None], splits: NDArray[np.str_]) -
     return path
 
 
-def _keep_originals(path: Path, raw: Sequence[str], changed: Sequence[int]) -> None:
-    """The texts as they were read of the rows that were mended: id, text."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _with_original(data: Any, raw: Sequence[str], said: Sequence[str | None]) -> Any:
+    """The table with the columns original.text and original.target: what was read, where it is not what stands there.
 
-    table = pa.table({"id": pa.array(changed, pa.int64()), "text": pa.array([raw[at] for at in changed], pa.string())})
-    with whole(path) as draft:
-        pq.write_table(table, draft)
+    The targets of test rows are left out, for they are sealed.
+    """
+    import pyarrow as pa
+
+    targets = data["target"].to_pylist()
+    texts = [was if was != now else None for was, now in zip(raw, data["text"].to_pylist(), strict=True)]
+    answers = [was if now is not None and was != now else None for was, now in zip(said, targets, strict=True)]
+    data = data.append_column("original.text", pa.array(texts, pa.string()))
+    return data.append_column("original.target", pa.array(answers, pa.string()))
 
 
 def _table(
@@ -438,7 +464,7 @@ def _slices(
 ) -> dict[str, list[str | None]]:
     """Short strings to score by: the text's length, and columns of few values that are neither input nor answer."""
     lengths = np.array([len(text) for text in texts])
-    low, high = np.quantile(lengths, [1 / 3, 2 / 3])
+    low, high = np.quantile(lengths, [1 / 3, 2 / 3]) if len(lengths) else (0.0, 0.0)
     names = np.array(["short", "medium", "long"])
     slices: dict[str, list[str | None]] = {"length": names[(lengths > low).astype(int) + (lengths > high)].tolist()}
     for name, column in columns.items():

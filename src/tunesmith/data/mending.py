@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,11 +21,20 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\u200b\u2060]")
 
 @dataclass(frozen=True)
 class Mended:
-    """The texts, which of them changed (positions), and how many rows each kind of repair touched."""
+    """The texts, and for those that changed (by position) the kinds of repair."""
 
     texts: list[str]
-    changed: tuple[int, ...] = ()
-    counts: dict[str, int] = field(default_factory=dict)
+    kinds: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> tuple[int, ...]:
+        """Positions of the texts that changed, in order."""
+        return tuple(self.kinds)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many texts each kind of repair touched."""
+        return dict(Counter(kind for kinds in self.kinds.values() for kind in kinds))
 
 
 def mend(texts: Sequence[str]) -> Mended:
@@ -33,18 +43,15 @@ def mend(texts: Sequence[str]) -> Mended:
     Entities are left alone where a text holds markup of its own: there they may be meant.
     """
     out = list(texts)
-    changed: list[int] = []
-    counts: dict[str, int] = {}
+    kinds: dict[int, tuple[str, ...]] = {}
     for at, text in enumerate(texts):
         if text.isascii() and ";" not in text and (text.isprintable() or _CONTROLS.search(text) is None):
             continue
-        fixed, kinds = _mend_one(text)
+        fixed, done = _mend_one(text)
         if fixed != text:
             out[at] = fixed
-            changed.append(at)
-            for kind in kinds:
-                counts[kind] = counts.get(kind, 0) + 1
-    return Mended(out, tuple(changed), counts)
+            kinds[at] = tuple(done)
+    return Mended(out, kinds)
 
 
 def _mend_one(text: str) -> tuple[str, list[str]]:

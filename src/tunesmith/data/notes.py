@@ -45,7 +45,7 @@ def describe_data(
     if rare:
         few = ", ".join(f"'{name}'" for name in sorted(rare)[:5])
         warnings.append(f"{len(rare)} labels have fewer than 5 examples ({few}{', …' if len(rare) > 5 else ''}).")
-    without_target = sum(a is None for a in answers)
+    without_target = sum(a is None for a in answers) if found.target else 0
     without_text = sum(not t for t in texts)
     if without_target:
         warnings.append(f"{without_target:,} rows have no target and take no part.")

@@ -93,7 +93,10 @@ def table_of(
     import numpy as np
     import pyarrow as pa
 
-    data = pa.table({name: _strings(values) for name, values in columns.items()})
+    broken: list[int] = []
+    data = pa.table({whole_characters(name): _strings(values, broken) for name, values in columns.items()})
+    if broken:
+        repairs = {**(repairs or {}), "halves of characters replaced": len(broken)}
     n = data.num_rows
     numbers = np.arange(1, n + 1, dtype=np.int64) if rows is None else np.asarray(rows, dtype=np.int64)
     return Table(
@@ -162,11 +165,22 @@ def check_cells(table: Table) -> Table:
     return table
 
 
-def _strings(values: Any) -> pa.ChunkedArray:
+def whole_characters(text: str) -> str:
+    """The text with halves of characters (lone surrogates) joined where both stand there, else replaced by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _strings(values: Any, broken: list[int]) -> pa.ChunkedArray:
+    """The column; positions of the cells that held halves of characters are added to `broken`."""
     import pyarrow as pa
 
     if isinstance(values, pa.ChunkedArray):
         return values
     if isinstance(values, pa.Array):
         return pa.chunked_array([values])
-    return pa.chunked_array([pa.array(values, pa.string())])
+    try:
+        return pa.chunked_array([pa.array(values, pa.string())])
+    except UnicodeEncodeError:  # JSON can say "\ud83d" alone
+        whole = [None if value is None else whole_characters(value) for value in values]
+        broken += [at for at, value in enumerate(values) if value != whole[at]]
+        return pa.chunked_array([pa.array(whole, pa.string())])
