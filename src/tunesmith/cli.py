@@ -194,6 +194,36 @@ def curate(  # noqa: PLR0913
 _DONE = {"drop": "dropped", "fix": "mended", "flag": "flagged", "keep": "kept as reviewed"}
 
 
+System = Annotated[str, typer.Option("--system", help="what is trained: probe (cheap), or a rung of the ladder")]
+Steps = Annotated[int | None, typer.Option("--steps", help="optimizer steps of a rung that trains by gradient")]
+
+
+@app.command()
+def evidence(  # noqa: PLR0913
+    source: Source,
+    target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    group: Group = None, time: Time = None, out: Out = None, seed: Seed = None, system: System = "probe",
+    steps: Steps = None,
+    draws: Annotated[int | None, typer.Option(help="bootstrap samples to train on besides all rows")] = None,
+    set_: Set = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Whether each curation step paid: the score on dev with it and without it, with an interval."""
+    from tunesmith.console import Follower
+    from tunesmith.measuring import Chosen, measure_evidence
+
+    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "encoder", "lm", "prefer", "only"))
+    options = _options({**locals(), **unset, "keep_leaks": False})
+    with Follower(quiet=as_json) as follow:
+        found, made = measure_evidence(
+            source, out=out, options=options, chosen=Chosen(system, steps, draws), listeners=[follow]
+        )
+    if as_json:
+        _print_json(made.to_json())
+        return
+    typer.echo("\n".join(found.lines()))
+    typer.echo(f"see: {made.files[0]}")
+
+
 @app.command()
 def findings(
     folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],

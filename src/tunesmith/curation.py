@@ -28,6 +28,7 @@ from tunesmith.data.detect import Unsure
 from tunesmith.data.ingest import IngestOptions, ingest
 from tunesmith.data.writing import write_cleaned
 from tunesmith.evaluation.curation_page import write_profile
+from tunesmith.evaluation.experiments import kept_evidence
 from tunesmith.pipeline import Request
 from tunesmith.planning import open_plan, paths_of
 from tunesmith.reviewing import accept_or_reject, parse_chosen, places_of, request_for
@@ -95,7 +96,10 @@ def _curated(request: Request, listeners: Iterable[Listener]) -> Curated:
         before = _ingested(run, config.data)
         after = run.stage(curate, before, reviewed(config.curate, before, paths_of(config.data), run.emit))
         findings = load_findings(folder / "02-curate" / "findings.parquet")
-        profile = {"title": paths_of(config.data)[0].name, **compare(before, after, findings)}
+        profile = {
+            "title": paths_of(config.data)[0].name, **compare(before, after, findings),
+            **kept_evidence(folder, before, findings),
+        }  # fmt: skip
         files = write_cleaned(before, after, config.data, folder)
         files.append(_write_findings(before, findings, folder / "findings.csv"))
         write_json(folder / "profile.json", profile)

@@ -18,6 +18,7 @@ from tunesmith.core.files import write_text
 from tunesmith.evaluation import wording
 from tunesmith.evaluation.charts import NARROW, WIDE
 from tunesmith.evaluation.drawing import Drawing, Scale, fit, ticks
+from tunesmith.evaluation.measured_charts import evidence_section
 from tunesmith.evaluation.page import environment, style_sheet
 
 _MOST_LABELS = 24
@@ -48,6 +49,7 @@ def render_profile(profile: Mapping[str, Any]) -> str:
         length_rows=_length_rows(profile["lengths"]),
         languages=_languages(profile["languages"]),
         steps=[_step(told) for told in profile["steps"]], not_run=profile["not_run"],
+        evidence=evidence_section(profile.get("evidence")),
     )  # fmt: skip
 
 

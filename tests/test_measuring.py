@@ -1,0 +1,93 @@
+"""The commands that train in order to judge data, from a file to what they write."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from curated_case import TOPICS, tickets
+
+from tunesmith import cli
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """A table with 40 rows twice and a tenth of the labels wrong."""
+    data, _ = tickets(rows=260, noise=0.1, dev=0.0)
+    rows = list(zip(data.table["text"].to_pylist(), data.table["target"].to_pylist(), strict=True))
+    path = tmp_path / "tickets.csv"
+    with path.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["text", "topic"])
+        writer.writerows(rows + rows[:40])
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of a command line."""
+    monkeypatch.setattr(sys, "argv", ["tunesmith", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_evidence_from_a_file_to_the_profile(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, table: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("evidence", str(table), "--target", "topic", "--out", "r", "--draws", "3")
+    code, out, err = run(monkeypatch, capsys, *asked)
+    assert code == 0, err
+    assert "duplicates" in out
+    assert "dev rows as they came" in out
+    assert "trainings of ridge regression" in err
+    code, out, _ = run(monkeypatch, capsys, *asked, "--json")
+    made = json.loads(out)
+    assert made["draws"] == 3
+    assert [step["step"] for step in made["steps"]] == ["duplicates"]
+    assert made["steps"][0]["touched"]["dropped"] > 10
+    page = (tmp_path / "r" / "profile.html").read_text(encoding="utf-8")
+    assert "Did it help?" in page
+    assert "<script" not in page
+    # Curating again with nothing changed keeps the evidence; a changed decision does away with it.
+    assert run(monkeypatch, capsys, "curate", "r")[0] == 0
+    assert "Did it help?" in (tmp_path / "r" / "profile.html").read_text(encoding="utf-8")
+    assert run(monkeypatch, capsys, "curate", "r", "--policy", "duplicates=flag")[0] == 0
+    assert "Did it help?" not in (tmp_path / "r" / "profile.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_rung_can_be_trained_instead_and_leaves_the_stages_as_they_were(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, table: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ("evidence", str(table), "--target", "topic", "--out", "r", "--system", "majority")
+    code, out, err = run(monkeypatch, capsys, *asked)
+    assert code == 0, err
+    assert "the rung majority" in out
+    assert "one training each" in out
+    _, out, _ = run(monkeypatch, capsys, "curate", "r")
+    assert out.count("unchanged, not done again") == 2
+
+
+def test_what_cannot_be_measured_ends_with_exit_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, table: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(monkeypatch, capsys, "evidence", str(table), "--target", "topic", "--system", "tfidff")
+    assert code == 2
+    assert "Did you mean 'tfidf'?" in err
+    pairs = tmp_path / "notes.csv"
+    with pairs.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["dialogue", "note"])
+        for i in range(60):
+            words = list(TOPICS.values())[i % 3].split()
+            writer.writerow([f"call {i}: {' '.join(words[i % 5 :])}", f"note {i} on {words[i % 7]} and {words[-1]}"])
+    code, _, err = run(monkeypatch, capsys, "evidence", str(pairs), "--task", "rewrite", "--target", "note")
+    assert code == 2
+    assert "measured for labels" in err
