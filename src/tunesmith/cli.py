@@ -181,7 +181,8 @@ def curate(  # noqa: PLR0913
         typer.echo(f"   {name:<16} not run: {why}")
     if undo:
         typer.echo(f"   {made.undone:,} decisions written" if made.undone else "   there was nothing to take back")
-    typer.echo(f"{was:,} → {now:,} rows")
+    out = made.profile["left_out"]
+    typer.echo(f"{was:,} → {now:,} rows" + (f"   ({out:,} without text or target take no part)" if out else ""))
     for file in made.files:
         typer.echo(f"   {file}")
     if dry_run:

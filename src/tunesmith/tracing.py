@@ -12,6 +12,8 @@ from tunesmith.core.findings import Finding, load_findings
 from tunesmith.core.run import check_format
 from tunesmith.data.comparison import where_of
 
+_VERDICTS = {"accept": "accepted", "reject": "rejected", "edit": "written"}
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -64,7 +66,7 @@ class Story:
             told.append(f"         kept on one side of the split with row {', '.join(map(str, self.group[:8]))}")
         done = {"drop": "dropped", "fix": "mended", "flag": "flagged", "keep": "kept"}
         for f in self.findings:
-            by = f" ({f.review} by a reviewer)" if f.review else ""
+            by = f" ({_VERDICTS[f.review]} by a reviewer)" if f.review else ""
             told.append(f"{f.step:<8} {done[f.action]}{by}: {f.reason}")
             if f.action == "fix" and f.was is not None:
                 told.append(f"         {f.field}: {_quoted(f.was)} → {_quoted(f.fix or '')}")

@@ -202,3 +202,20 @@ def test_even_markup_that_slipped_through_could_load_nothing(browser: Any, tmp_p
     assert "taken" not in taken
     assert asked == []
     assert len([c for c in complaints if "Content Security Policy" in c["message"]]) >= 4
+
+
+@pytest.mark.parametrize("width", _WIDTHS)
+def test_the_profile_of_a_curation_fits_too(browser: Any, tmp_path: Path, width: int) -> None:
+    from test_curation_page import profile
+
+    from tunesmith.evaluation.curation_page import write_profile
+
+    write_profile(profile(), tmp_path / "profile.html")
+    url = (tmp_path / "profile.html").as_uri()
+    _requests(browser)
+    _open(browser, url, width=width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    main = browser.execute_script("return document.querySelector('main').getBoundingClientRect().width")
+    assert main >= min(0.9 * width - 32, 640), "the page is not squeezed into a column"
+    assert set(_requests(browser)) == {url}
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []

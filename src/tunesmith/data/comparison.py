@@ -5,6 +5,8 @@ Test targets are sealed and not counted; texts of test rows are.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,13 +15,20 @@ import numpy as np
 
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.findings import Finding
+from tunesmith.data.curate import positions
 from tunesmith.data.duplicates import group_texts
+from tunesmith.data.steps import step
 from tunesmith.data.summary import describe_lengths, guess_languages
 
 _PARTS = ("train", "dev", "test")
+# What was done to a row, worst first: a row is counted once, under the first that holds.
+_ACTIONS = ("drop", "fix", "flag", "keep")
 _EXAMPLES = 5
 _BINS = 16
 _LONGEST = 600
+# Of a long text, this much before its first change is shown.
+_LEAD = 160
+_OTHER_ROW = re.compile(r"\brow (\d+)\b")
 
 
 def compare(before: Dataset, after: Dataset, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -28,6 +37,8 @@ def compare(before: Dataset, after: Dataset, findings: Sequence[Finding]) -> dic
     labels = [_labels(data) for data in (before, after)]
     return {
         "rows": [len(found) for found in texts],
+        "left_out": before.table["split"].to_pylist().count("none"),
+        "became": _became(before, findings),
         "splits": {part: [data.table["split"].to_pylist().count(part) for data in (before, after)] for part in _PARTS},
         "labels": [
             {"label": name, "before": labels[0][name], "after": labels[1][name]}
@@ -81,27 +92,85 @@ def _copies(data: Dataset, texts: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def _became(before: Dataset, findings: Sequence[Finding]) -> dict[str, dict[str, int]]:
+    """split -> action -> rows, each row under the worst that was done to it; "" for untouched ones."""
+    splits = before.table["split"].to_numpy(zero_copy_only=False)
+    worst = np.full(len(splits), len(_ACTIONS), dtype=np.int8)
+    actions = np.array([_ACTIONS.index(f.action) for f in findings], dtype=np.int8)
+    np.minimum.at(worst, positions(before, [f.id for f in findings]), actions)
+    names = (*_ACTIONS, "")
+    return {
+        part: {name: int(((splits == part) & (worst == at)).sum()) for at, name in enumerate(names)} for part in _PARTS
+    }
+
+
 def _steps(before: Dataset, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-    told = []
-    place = {number: at for at, number in enumerate(before.table["id"].to_pylist())}
-    names = [n for n in before.table.column_names if n in ("file", "row", "line", "text", "target", "split")]
-    for name in dict.fromkeys(f.step for f in findings):
-        own = [f for f in findings if f.step == name]
-        rank = {"drop": 0, "fix": 1, "flag": 2, "keep": 3}
-        shown = sorted(own, key=lambda f: (rank[f.action], -f.score, f.id))
-        some: list[Finding] = []
-        for action in rank:  # a few of each kind of action, not five of the most frequent
-            some += [f for f in shown if f.action == action][: max(2, _EXAMPLES // 2)]
-        examples = []
-        for f in some[:_EXAMPLES]:
-            row = {n: before.table[n][place[f.id]].as_py() for n in names}
-            examples.append(
-                {
-                    "id": f.id, "where": where_of(row), "action": f.action, "reason": f.reason, "score": f.score,
-                    "review": f.review, "field": f.field, "text": (row["text"] or "")[:_LONGEST],
-                    "target": row["target"], "was": None if f.was is None else f.was[:_LONGEST],
-                    "fix": None if f.fix is None else f.fix[:_LONGEST],
-                }
-            )  # fmt: skip
-        told.append({"step": name, "counts": dict(Counter(f.action for f in own)), "examples": examples})
-    return told
+    by_step: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_step.setdefault(finding.step, []).append(finding)
+    return [
+        {
+            "step": name,
+            "about": _about(name),
+            "counts": {action: count for action in _ACTIONS if (count := sum(f.action == action for f in own))},
+            "examples": [_example(before, f) for f in _telling(own)],
+        }
+        for name, own in by_step.items()
+    ]
+
+
+def _about(name: str) -> str:
+    """The first sentence of the step's own module."""
+    if name not in step.names():
+        return ""
+    told = getattr(sys.modules.get(step.module(name)), "__doc__", None) or ""
+    return " ".join(told.strip().split("\n\n")[0].split())
+
+
+def _telling(own: Sequence[Finding]) -> list[Finding]:
+    """A few findings, the surest of each kind of action, not five of the most frequent."""
+    shown = sorted(own, key=lambda f: (_ACTIONS.index(f.action), -f.score, f.id))
+    some: list[Finding] = []
+    for action in _ACTIONS:
+        some += [f for f in shown if f.action == action][: max(2, _EXAMPLES // 2)]
+    return some[:_EXAMPLES]
+
+
+def _example(before: Dataset, f: Finding) -> dict[str, Any]:
+    row = _row(before, f.id)
+    was, fix = (f.was, f.fix) if f.was is None or f.fix is None else around_change(f.was, f.fix)
+    other = _OTHER_ROW.search(f.reason)
+    beside = None if other is None else _beside(before, int(other.group(1)))
+    return {
+        "id": f.id, "where": where_of(row), "action": f.action, "reason": f.reason, "score": f.score,
+        "review": f.review, "field": f.field, "text": (row["text"] or "")[:_LONGEST], "target": row["target"],
+        "was": None if was is None else was[:_LONGEST], "fix": None if fix is None else fix[:_LONGEST],
+        "beside": beside,
+    }  # fmt: skip
+
+
+def _beside(before: Dataset, id: int) -> dict[str, Any] | None:
+    """The row that a reason speaks of ("repeats row 12"), if there is one."""
+    known = before.table["id"].to_numpy()
+    at = int(np.searchsorted(known, id))
+    if at >= len(known) or known[at] != id:
+        return None
+    row = _row(before, id)
+    return {"id": id, "where": where_of(row), "text": (row["text"] or "")[:_LONGEST], "target": row["target"]}
+
+
+def _row(before: Dataset, id: int) -> dict[str, Any]:
+    """One row, with its text as it was read."""
+    names = ("file", "row", "line", "text", "target", "split", "original.text")
+    at = int(positions(before, [id])[0])
+    row = {name: before.table[name][at].as_py() for name in names if name in before.table.column_names}
+    read = row.pop("original.text", None)
+    return row if read is None else {**row, "text": read}
+
+
+def around_change(was: str, now: str) -> tuple[str, str]:
+    """Two versions of a text from a little before their first difference; an ellipsis stands for what is left out."""
+    first = next((at for at, (a, b) in enumerate(zip(was, now, strict=False)) if a != b), min(len(was), len(now)))
+    start = max(0, first - _LEAD)
+    lead = "…" if start else ""
+    return lead + was[start:], lead + now[start:]

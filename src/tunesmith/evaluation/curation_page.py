@@ -8,28 +8,47 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from tunesmith.core.files import write_text
 from tunesmith.evaluation import wording
-from tunesmith.evaluation.charts import NARROW, WIDE
-from tunesmith.evaluation.drawing import Drawing, Scale, fit, ticks
-from tunesmith.evaluation.measured_charts import evidence_section
+from tunesmith.evaluation.curation_charts import ACTIONS, bars, histogram, stacks
+from tunesmith.evaluation.drawing import clean
 from tunesmith.evaluation.page import environment, style_sheet
 
 _MOST_LABELS = 24
-_ACTIONS = {"drop": "dropped", "fix": "mended", "flag": "flagged", "keep": "kept as reviewed"}
 _TITLES = {"drop": "Dropped", "fix": "Mended", "flag": "Flagged", "keep": "Kept"}
-# Before is an outline and after is filled: told apart without colour too.
+_REVIEWS = {"accept": "accepted", "reject": "rejected", "edit": "written"}
+_WORD = re.compile(r"\w+|\s+|[^\w\s]")
+# Before is an outline and after is filled: told apart without colour too. Of what was done, order and numbers tell.
 _CSS = """
 .was{fill:var(--card);stroke:var(--edge);stroke-width:1.25}
 .now{fill:var(--tuned)}
 .key{display:inline-block;width:14px;height:12px;border-radius:2px;background:var(--tuned)}
 .key.before{background:var(--card);border:1.25px solid var(--edge)}
+.did-drop{fill:var(--bad)}.did-fix{fill:var(--tuned)}.did-flag{fill:var(--untuned)}.did-keep{fill:var(--good)}
+.did-none{fill:var(--sunk);stroke:var(--edge);stroke-width:.75}
+.key.drop{background:var(--bad)}.key.flag{background:var(--untuned)}.key.keep{background:var(--good)}
+.key.none{background:var(--sunk);border:1.25px solid var(--edge)}
+.hero .stats{margin:var(--s4) 0 0}.hero .stats dt{color:var(--muted)}
+.hero .stats dd{font-size:1.5rem}
+del,ins{text-decoration-thickness:1.5px;border-radius:3px;padding:0 1px}
+del{background:var(--bad-soft);color:var(--bad)}
+ins{background:var(--good-soft);color:var(--good);text-decoration:none;font-weight:600}
+.found{border-left:3px solid var(--edge);padding-left:var(--s3)!important;border-top:0!important;margin:var(--s4) 0 0}
+.found.drop{border-color:var(--bad)}.found.fix{border-color:var(--tuned)}.found.flag{border-color:var(--untuned)}
+.found.keep{border-color:var(--good)}
+.errors>.found{padding-top:0;padding-bottom:var(--s2)}
+.found .small{margin-bottom:0}.found .example{margin-top:var(--s2)}
+.pairs+.pairs,.pairs>.card{margin-bottom:0}
+.quote{max-height:16rem;overflow:auto}
+h3 code{font-size:.875em}
 """
 
 
@@ -39,18 +58,28 @@ def render_profile(profile: Mapping[str, Any]) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     before, after = profile["rows"]
     labels = list(profile["labels"])
+    told = profile["steps"]
+    parts = [(f"{part} rows", counts) for part, counts in profile["became"].items() if sum(counts.values())]
+    found = [(str(one["step"]), one["counts"]) for one in told]
     return environment().get_template("curation.html.j2").render(
         style=Markup(style), style_hash=f"sha256-{digest}", title=profile.get("title", ""),
-        headline=_headline(before, after, profile["steps"]),
-        numbers=_numbers(profile),
-        labels=[_bars(labels[:_MOST_LABELS], narrow=narrow) for narrow in (False, True)] if labels else [],
+        run=profile.get("run", ""), headline=_headline(profile), stats=_stats(profile), numbers=_numbers(profile),
+        legends=[_legend(parts), _legend(found)],
+        became=[stacks(parts, ident="became", title="What became of the rows", narrow=n) for n in (False, True)],
+        found=[stacks(found, ident="found", title="What each step found", narrow=n) for n in (False, True)],
+        labels=[bars(labels[:_MOST_LABELS], narrow=n) for n in (False, True)] if labels else [],
         every_label=labels, labels_left=max(0, len(labels) - _MOST_LABELS),
-        lengths=[_histogram(profile["histogram"], narrow=narrow) for narrow in (False, True)],
+        lengths=[histogram(profile["histogram"], narrow=n) for n in (False, True)],
         length_rows=_length_rows(profile["lengths"]),
         languages=_languages(profile["languages"]),
-        steps=[_step(told) for told in profile["steps"]], not_run=profile["not_run"],
-        evidence=evidence_section(profile.get("evidence")),
+        steps=[_step(one) for one in told], not_run=profile["not_run"], rows=(before, after),
     )  # fmt: skip
+
+
+def _legend(rows: Sequence[tuple[str, Mapping[str, int]]]) -> list[tuple[str, str]]:
+    """(css, words) of what was done to some row."""
+    used = {action for _, counts in rows for action, count in counts.items() if count}
+    return [(action or "none", said) for action, said in ACTIONS.items() if action in used]
 
 
 def write_profile(profile: Mapping[str, Any], path: Path) -> None:
@@ -58,11 +87,27 @@ def write_profile(profile: Mapping[str, Any], path: Path) -> None:
     write_text(path, render_profile(profile))
 
 
-def _headline(before: int, after: int, steps: Sequence[Mapping[str, Any]]) -> str:
-    total = {action: sum(step["counts"].get(action, 0) for step in steps) for action in _ACTIONS}
-    done = ", ".join(f"{count:,} {_ACTIONS[action]}" for action, count in total.items() if count)
-    rows = f"{before:,} rows came in and {after:,} are left"
-    return f"{rows}. Findings: {done}." if done else f"{rows}. Nothing was found."
+def _total(profile: Mapping[str, Any], action: str) -> int:
+    return sum(counts[action] for counts in profile["became"].values())
+
+
+def _headline(profile: Mapping[str, Any]) -> str:
+    before = profile["rows"][0]
+    done = [f"{count:,} {ACTIONS[action]}" for action in ("drop", "fix", "flag") if (count := _total(profile, action))]
+    if not done:
+        return f"Nothing was found in {before:,} rows."
+    listed = done[0] if len(done) == 1 else f"{', '.join(done[:-1])} and {done[-1]}"
+    verb = "was" if done[0].startswith("1 ") else "were"
+    return f"Of {before:,} rows, {listed.replace(' ', f' {verb} ', 1)}."
+
+
+def _stats(profile: Mapping[str, Any]) -> list[tuple[str, str]]:
+    before, after = profile["rows"]
+    rows = [("Rows before", before), ("Rows after", after)]
+    rows += [(name, _total(profile, action)) for name, action in (("Mended", "fix"), ("Only flagged", "flag"))]
+    if profile["left_out"]:
+        rows.append(("Without text or target", profile["left_out"]))
+    return [(name, f"{count:,}") for name, count in rows]
 
 
 def _numbers(profile: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -89,59 +134,29 @@ def _languages(found: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]
 
 
 def _step(told: Mapping[str, Any]) -> dict[str, Any]:
-    counts = ", ".join(f"{n:,} {_ACTIONS[action]}" for action, n in told["counts"].items())
-    examples = [{**example, "title": _TITLES[example["action"]]} for example in told["examples"]]
-    return {"name": told["step"], "counts": counts, "examples": examples}
+    counts = ", ".join(f"{n:,} {ACTIONS[action]}" for action, n in told["counts"].items())
+    return {
+        "name": told["step"],
+        "about": told["about"],
+        "counts": counts,
+        "examples": [_example(example) for example in told["examples"]],
+    }
 
 
-def _bars(labels: Sequence[Mapping[str, Any]], *, narrow: bool) -> Markup:
-    """Two bars per label: rows before (outline) and after (filled)."""
-    width = NARROW if narrow else WIDE
-    left, right, row = (10, width - 66, 54) if narrow else (220, width - 110, 38)
-    most = max(max(one["before"], one["after"]) for one in labels) or 1
-    x = Scale(0, most, left, right)
-    spoken = "; ".join(f"{one['label']}: {one['before']} before, {one['after']} after" for one in labels)
-    svg = Drawing(
-        f"labels-{'n' if narrow else 'w'}", width, row * len(labels) + 8,
-        title="Rows per label before and after", desc=spoken, css="narrow" if narrow else "wide",
-    )  # fmt: skip
-    for at, one in enumerate(labels):
-        top = at * row + (22 if narrow else 6)
-        if narrow:
-            svg.text(left, top - 5, fit(str(one["label"]), width - 20, 13), "name")
-        else:
-            svg.text(14, top + 18, fit(str(one["label"]), left - 28, 13.5), "name")
-        svg.rect(left, top, x(one["before"]) - left, 12, "was")
-        svg.rect(left, top + 13, x(one["after"]) - left, 12, "now")
-        said = f"{one['before']:,}" if one["before"] == one["after"] else f"{one['before']:,} → {one['after']:,}"
-        if narrow:
-            svg.text(width - 6, top - 5, said, "tick", anchor="end")
-        else:
-            svg.text(right + 10, top + 17, said, "tick")
-    return svg.markup()
+def _example(told: Mapping[str, Any]) -> dict[str, Any]:
+    marked = ("", "") if told["was"] is None or told["fix"] is None else marked_change(told["was"], told["fix"])
+    return {
+        **told, "title": _TITLES[told["action"]], "by": _REVIEWS.get(told["review"] or "", ""),
+        "was_marked": marked[0], "fix_marked": marked[1],
+    }  # fmt: skip
 
 
-def _histogram(found: Mapping[str, Sequence[float]], *, narrow: bool) -> Markup:
-    """Rows per length of text: before as outlines, after filled, bins of equal width on a logarithmic axis."""
-    width, height = (NARROW if narrow else WIDE), 200
-    edges, before, after = found["edges"], found["before"], found["after"]
-    left, right, base = 44, width - 10, height - 44
-    y = Scale(0, max([*before, *after, 1]), base, 12)
-    step = (right - left) / max(len(before), 1)
-    svg = Drawing(
-        f"lengths-{'n' if narrow else 'w'}", width, height, title="Lengths of the texts before and after",
-        desc="; ".join(f"{edges[i]:g} to {edges[i + 1]:g} characters: {before[i]:g} before, {after[i]:g} after"
-                       for i in range(len(before))), css="narrow" if narrow else "wide",
-    )  # fmt: skip
-    for tick in ticks(0, y.high, 4):
-        svg.line(left, y(tick), right, y(tick), "grid")
-        svg.text(left - 6, y(tick) + 4, f"{tick:g}", "tick", anchor="end")
-    for i in range(len(before)):
-        svg.rect(left + i * step + 1, y(before[i]), step - 2, base - y(before[i]), "was")
-        svg.rect(left + i * step + step * 0.22, y(after[i]), step * 0.56, base - y(after[i]), "now")
-    svg.line(left, base, right, base, "axis")
-    every = 4 if narrow else 2
-    for i in range(0, len(edges), every):
-        svg.text(left + i * step, base + 17, f"{edges[i]:g}", "tick", anchor="middle")
-    svg.text((left + right) / 2, base + 37, "characters", "axis-name", anchor="middle")
-    return svg.markup()
+def marked_change(was: str, now: str) -> tuple[Markup, Markup]:
+    """Both versions of a text, what left it in <del> and what came in <ins>; everything else is escaped."""
+    old, new = (_WORD.findall(clean(text)) for text in (was, now))
+    left, came = Markup(), Markup()
+    for kind, a, b, c, d in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        before, after = escape("".join(old[a:b])), escape("".join(new[c:d]))
+        left += before if kind == "equal" or not before else Markup("<del>") + before + Markup("</del>")
+        came += after if kind == "equal" or not after else Markup("<ins>") + after + Markup("</ins>")
+    return left, came
