@@ -17,7 +17,7 @@ LONG = "the delivery of my new card is late and nobody answers the telephone sin
 
 
 def dataset(folder: Path) -> Dataset:
-    """Twelve rows with everything a step may notice: copies, near copies, leaks, damage, conflicting answers."""
+    """Fourteen rows with everything a step may notice: copies, near copies, leaks, damage, conflicting answers."""
     rows = [
         ("train", f"{LONG} monday morning", "cards"),
         ("train", f"{LONG.upper()} MONDAY morning!", "cards"),  # repeats the first
@@ -31,6 +31,8 @@ def dataset(folder: Path) -> Dataset:
         ("test", "Please close my account by the end of the month", None),
         ("test", "Ã©tÃ© holidays and opening hours of the branch", None),
         ("test", "please close my account by the end of the month", None),
+        ("train", "wo kann ich heute abend noch bargeld abheben ohne eine gebühr zu bezahlen", "cash"),  # foreign
+        ("train", "?!", "cash"),  # nothing to read
     ]
     return _table(folder, rows, ("cards", "cash", "close", "phone"))
 
@@ -129,7 +131,7 @@ def test_ids_are_kept_and_changes_recorded(tmp_path: Path) -> None:
     after, findings = clean(dataset(tmp_path), able)
     dropped = {f.id for f in findings if f.action == "drop"}
     kept = after.table["id"].to_pylist()
-    assert kept == [at for at in range(12) if at not in dropped]
+    assert kept == [at for at in range(14) if at not in dropped]
     mended = dict(zip(kept, after.table["changes"].to_pylist(), strict=True))
     assert mended[5] == ["repair"]
     assert mended[10] == ["repair"]

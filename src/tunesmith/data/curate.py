@@ -37,7 +37,7 @@ class CurateOptions:
     """What *curate* may be told."""
 
     steps: tuple[str, ...] | dict[str, dict[str, Any] | None] = field(
-        default=("repair", "personal", "leaks", "duplicates"),
+        default=("repair", "personal", "leaks", "conflicts", "duplicates", "length", "labels"),
         metadata={"help": "curation steps to run, in order; as a table, each with its options"},
     )
     policy: dict[str, Policy] = field(

@@ -130,17 +130,17 @@ def _near_groups(keys: Sequence[str], threshold: float) -> tuple[NDArray[np.int6
         return labels, how
     permutations, bands = (_PERMUTATIONS, _BANDS) if measured else (_FEWER_PERMUTATIONS, _FEWER_BANDS)
     texts = keys if len(long) == n else [keys[at] for at in long]
-    signatures = _signatures(texts, permutations)
+    hashes = signatures(texts, permutations)
     sets = _shingle_matrix(texts) if measured else None
-    parts = _join(signatures, sets, threshold, bands)
+    parts = _join(hashes, sets, threshold, bands)
     first = np.full(parts.max() + 1, n, dtype=np.int64)
     np.minimum.at(first, parts, long)
     labels[long] = first[parts]
     return _renumbered(labels), how
 
 
-def _signatures(keys: Sequence[str], permutations: int) -> NDArray[np.uint32]:
-    """(n, permutations) min-hashes of the shingles."""
+def signatures(keys: Sequence[str], permutations: int) -> NDArray[np.uint32]:
+    """(n, permutations) min-hashes of the 5-character shingles of normalised texts."""
     from rensa import RMinHash
 
     out = np.empty((len(keys), permutations), dtype=np.uint32)

@@ -1,50 +1,84 @@
-"""Train rows that repeat another train row, and equal texts with different answers."""
+"""Train rows that repeat another train row: word for word, nearly, or in other words."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tunesmith.core.dataset import Dataset
-from tunesmith.core.findings import Finding
-from tunesmith.data.duplicates import group_texts, near_groups_of
-from tunesmith.data.steps import step
+from tunesmith.core.findings import Action, Finding
+from tunesmith.data.meaning import meaning_pairs
+from tunesmith.data.near import near_pairs
+from tunesmith.data.steps import CannotRun, step
+from tunesmith.data.vectors import ENCODER, sentence_vectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SAYS = {
+    "order": "in another word order",
+    "spelling": "but for spelling or spacing",
+    "wording": "but for a few words",
+    "meaning": "in other words",
+}
 
 
 @step("duplicates")
-def duplicates(data: Dataset, *, near: str = "flag", **options: Any) -> list[Finding]:  # noqa: ARG001
+def duplicates(
+    data: Dataset,
+    *,
+    near: Literal["flag", "drop"] = "flag",
+    meaning: Literal["off", "flag"] = "off",
+    encoder: str = ENCODER,
+    **options: Any,  # noqa: ARG001
+) -> list[Finding]:
     """Drop train rows that equal an earlier train row in text (normalised) and answer; keep the first.
 
-    near: what to do with near duplicates that share their answer, "flag" or "drop". Equal texts whose answers
-    differ are flagged in train and dev: one of the answers must be wrong, and dropping cannot say which.
+    near: what to do with near duplicates that share their answer. Rows whose answers differ are the business of the
+    step `conflicts`.
+    meaning: "flag" also flags rows that say what an earlier row with the same answer says in other words, by the
+    vectors of `encoder`. Raises CannotRun if that is asked for and the encoder is not on this machine.
     """
     table = data.table
-    splits = table["split"].to_numpy(zero_copy_only=False)
-    at = np.flatnonzero((splits == "train") | (splits == "dev"))
-    part = table.take(at)
-    ids, targets = part["id"].to_pylist(), part["target"].to_pylist()
-    exact = group_texts(part["text"].to_pylist(), near=False).exact.tolist()
-    wider = near_groups_of(data, at).tolist()
-    answers: dict[int, set[str]] = defaultdict(set)
-    for group, target in zip(exact, targets, strict=True):
-        answers[group].add(target)
-    found = []
+    used = np.flatnonzero(np.isin(table["split"].to_numpy(zero_copy_only=False), ("train", "dev")))
+    part = table.take(used)
+    texts, ids, targets = part["text"].to_pylist(), part["id"].to_pylist(), part["target"].to_pylist()
+    own = part["split"].to_pylist()
+    found = near_pairs(texts)  # dev rows too: as `conflicts` asks, so that it is done once
+    pairs = list(found.pairs)
+    if meaning == "flag" and texts:
+        pairs += meaning_pairs(texts, found, lambda some: _vectors(some, encoder)).pairs
+    like: dict[int, list[tuple[int, str, float]]] = {}
+    for pair in pairs:
+        like.setdefault(pair.one, []).append((pair.other, pair.kind, pair.score))
+        like.setdefault(pair.other, []).append((pair.one, pair.kind, pair.score))
     first: dict[tuple[int, str], int] = {}
-    like: dict[tuple[int, str], int] = {}
-    for position, (own, wide) in enumerate(zip(exact, wider, strict=True)):
-        target, row = targets[position], ids[position]
-        if len(answers[own]) > 1:
-            others = ", ".join(sorted(repr(a) for a in answers[own] if a != target)[:3])
-            found.append(Finding("duplicates", row, "flag", f"the same text also has the answer {others}"))
-        if splits[at[position]] != "train":
+    findings = []
+    for number, row, target, split in zip(found.exact.tolist(), ids, targets, own, strict=True):
+        if split != "train":
             continue
-        if (own, target) in first:
-            found.append(Finding("duplicates", row, "drop", f"repeats row {first[own, target]} word for word"))
-        elif (wide, target) in like:
-            action = "drop" if near == "drop" else "flag"
-            found.append(Finding("duplicates", row, action, f"nearly repeats row {like[wide, target]}", 0.8))  # type: ignore[arg-type]
-        first.setdefault((own, target), row)
-        like.setdefault((wide, target), row)
-    return found
+        if (number, target) in first:
+            findings.append(Finding("duplicates", row, "drop", f"repeats row {first[number, target]} word for word"))
+            continue
+        earlier = [
+            (score, -first[other, target], kind)
+            for other, kind, score in like.get(number, ())
+            if (other, target) in first
+        ]
+        if earlier:
+            score, other, kind = max(earlier)
+            action: Action = "drop" if near == "drop" and kind != "meaning" else "flag"
+            reason = f"nearly repeats row {-other}, {_SAYS[kind]}"
+            named = "meaning" if kind == "meaning" else "near"
+            findings.append(Finding("duplicates", row, action, reason, min(score, 0.99), kind=named))
+        first[number, target] = row
+    return findings
+
+
+def _vectors(texts: Sequence[str], encoder: str) -> NDArray[np.float32]:
+    vectors = sentence_vectors(texts, encoder=encoder)
+    if vectors is None:
+        raise CannotRun(f"duplicates in meaning need the encoder {encoder}, which is not on this machine.")
+    return vectors
