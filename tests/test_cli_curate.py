@@ -178,7 +178,7 @@ def test_trace_tells_the_story_of_a_row(typed: Typed, place: Path) -> None:
     code, out, _ = typed("trace", "run", "data.csv:12")
     assert code == 0
     assert "row 10   data.csv line 12" in out
-    assert "repair   mended: HTML entities, wrong encoding (mojibake)" in out
+    assert "repair   mended: wrong encoding (mojibake), HTML entities" in out
     assert "changed by repair" in out
     code, out, _ = typed("trace", "run", dropped(place)[0], "--json")
     story = json.loads(out)

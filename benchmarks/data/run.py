@@ -21,7 +21,7 @@ sys.path.insert(0, str(HERE))
 
 import report  # noqa: E402
 
-CELLS: tuple[str, ...] = ("personal", "style", "evidence", "duplicates")
+CELLS: tuple[str, ...] = ("repair", "personal", "style", "evidence", "duplicates")
 
 
 def main() -> None:
