@@ -21,7 +21,9 @@ sys.path.insert(0, str(HERE))
 
 import report  # noqa: E402
 
-CELLS: tuple[str, ...] = ("repair", "personal", "style", "evidence", "duplicates")
+CELLS: tuple[str, ...] = (
+    "repair", "personal", "style", "evidence", "duplicates", "label_errors", "label_errors_human",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -33,20 +35,25 @@ def main() -> None:
         "--peer", nargs="*", default=[], metavar="CELL=PYTHON", help="interpreters that have a cell's peer installed"
     )
     parser.add_argument("--quick", action="store_true", help="fewer rows and seeds, nothing written")
+    parser.add_argument("--data", type=Path, help="cell label_errors: plant errors in this table; nothing is written")
+    parser.add_argument("--input", default="text", help="its column of texts")
+    parser.add_argument("--labels", default="label", help="its column of labels")
     parser.add_argument("--table", action="store_true", help="only make the table of what was measured before")
     asked = parser.parse_args()
     asked.peer = dict(given.split("=", 1) for given in asked.peer)
     asked.work.mkdir(parents=True, exist_ok=True)
     for name in () if asked.table else (asked.only or CELLS):
-        if not asked.only and not asked.quick and report.measured(name):
+        if asked.data is not None and name != "label_errors":
+            continue
+        if not asked.only and not asked.quick and asked.data is None and report.measured(name):
             continue
         print(f"== {name}", file=sys.stderr, flush=True)
         rows = importlib.import_module(name).measure(asked)
-        if not asked.quick:
+        if not asked.quick and asked.data is None:
             report.save(name, rows)
         for row in rows:
             print(json.dumps(row, ensure_ascii=False), flush=True)
-    if not asked.quick:
+    if not asked.quick and asked.data is None:
         report.write()
 
 

@@ -51,13 +51,32 @@ def written(folder: Path) -> Dataset:
     return _table(folder, rows, ())
 
 
+def asked(folder: Path) -> Dataset:
+    """Forty requests of two kinds, one of them with the other kind's label."""
+    texts = [f"exchange rate of the euro and dollar on day {at}" for at in range(20)]
+    texts += [f"my plastic was stolen please block it case {at}" for at in range(20)]
+    rows: list[tuple[str, str, str | None]] = [
+        ("train", text, "cash" if at < 20 and at != 7 else "close") for at, text in enumerate(texts)
+    ]
+    rows.append(("test", "exchange rate of the pound and dollar", None))
+    return _table(folder, rows, ("cash", "close"))
+
+
 def sample(name: str, folder: Path) -> Dataset:
-    """The first of the two samples that the step can run on."""
-    try:
-        step.get(name)(dataset(folder))
-    except CannotRun:
-        return written(folder)
-    return dataset(folder)
+    """The first of the three samples that the step can run on."""
+    for made in (dataset, written):
+        try:
+            step.get(name)(made(folder))
+        except CannotRun:
+            continue
+        return made(folder)
+    return asked(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps that may read with a model do without, as on a machine that has none."""
+    monkeypatch.setattr("tunesmith.models.resolve.local", lambda spec: None)
 
 
 def _table(folder: Path, rows: list[tuple[str, str, str | None]], labels: tuple[str, ...]) -> Dataset:
@@ -127,7 +146,7 @@ def test_done_twice_it_has_nothing_left_to_drop_or_fix(name: str, tmp_path: Path
 
 
 def test_ids_are_kept_and_changes_recorded(tmp_path: Path) -> None:
-    able = [name for name in step.names() if sample(name, tmp_path).labels]
+    able = [name for name in step.names() if len(sample(name, tmp_path).labels) > 2]
     after, findings = clean(dataset(tmp_path), able)
     dropped = {f.id for f in findings if f.action == "drop"}
     kept = after.table["id"].to_pylist()
