@@ -35,6 +35,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *wo
     return int(ended.value.code or 0), said.out, said.err
 
 
+@pytest.mark.slow
 def test_evidence_from_a_file_to_the_profile(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, table: Path
 ) -> None:
@@ -91,3 +92,55 @@ def test_what_cannot_be_measured_ends_with_exit_2(
     code, _, err = run(monkeypatch, capsys, "evidence", str(pairs), "--task", "rewrite", "--target", "note")
     assert code == 2
     assert "measured for labels" in err
+
+
+def test_value_from_a_file_to_its_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, table: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(
+        monkeypatch, capsys, "value", str(table), "--target", "topic", "--out", "r", "--label-price", "0.5", "--json"
+    )
+    assert code == 0, err
+    made = json.loads(out)
+    assert made["ranking"] in ("harm", "ease", "certainty")
+    assert made["label_price"] == 0.5
+    with (tmp_path / "r" / "value.csv").open(encoding="utf-8", newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == made["train"]
+    assert [int(row["goes"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert rows[0]["place"].startswith("tickets.csv line")
+    assert "What the rows of tickets.csv are worth" in (tmp_path / "r" / "value.html").read_text(encoding="utf-8")
+    for wrong in (("--label-price", "-1"), ("--features", "words")):
+        assert run(monkeypatch, capsys, "value", "r", *wrong)[0] == 2
+
+
+@pytest.mark.slow
+def test_contrast_of_three_arms_from_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, table: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUNESMITH_CACHE", str(tmp_path / "cache"))
+    data, _ = tickets(rows=120, seed=5, dev=0.0)
+    generic = tmp_path / "generic.csv"
+    with generic.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["text", "topic"])
+        writer.writerows(zip(data.table["text"].to_pylist(), data.table["target"].to_pylist(), strict=True))
+        writer.writerow(["a row of a label that the data lacks", "other"])
+    asked = ("contrast", str(table), "--target", "topic", "--out", "r", "--seeds", "2", "--rows", "60")
+    code, out, err = run(monkeypatch, capsys, *asked, "--generic", str(generic), "--json")
+    assert code == 0, err
+    made = json.loads(out)
+    assert [arm["name"] for arm in made["arms"]] == ["generic", "as it came", "curated"]
+    assert made["arms"][0]["pool"] <= 120
+    assert made["test_openings"] == 1
+    code, out, _ = run(monkeypatch, capsys, *asked)
+    assert code == 0
+    assert "curated against as it came" in out
+    generic.write_text("text,topic\nsome words,never\n", encoding="utf-8")
+    code, _, err = run(monkeypatch, capsys, *asked, "--generic", str(generic))
+    assert code == 2
+    assert "none of its labels (never)" in err
+    assert run(monkeypatch, capsys, *asked, "--generic", str(tmp_path / "absent.csv"))[0] == 2
+    assert run(monkeypatch, capsys, "contrast", str(table), "--target", "topic", "--out", "r", "--seeds", "1")[0] == 2

@@ -22,8 +22,15 @@ sys.path.insert(0, str(HERE))
 import report  # noqa: E402
 
 CELLS: tuple[str, ...] = (
-    "repair", "personal", "style", "evidence", "duplicates", "label_errors", "label_errors_human",
-)  # fmt: skip
+    "repair",
+    "personal",
+    "style",
+    "evidence",
+    "duplicates",
+    "label_errors",
+    "label_errors_human",
+    "valuation",
+)
 
 
 def main() -> None:

@@ -226,6 +226,67 @@ def evidence(  # noqa: PLR0913
 
 
 @app.command()
+def contrast(  # noqa: PLR0913
+    source: Source,
+    generic: Annotated[Path | None, typer.Option(help="a generic set of the domain, with the same columns")] = None,
+    target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    group: Group = None, time: Time = None, out: Out = None, seed: Seed = None,
+    system: Annotated[str, typer.Option("--system", help="rung of the ladder that is trained")] = "tfidf",
+    steps: Steps = None,
+    rows: Annotated[int | None, typer.Option(help="train rows per arm (default: what the smallest arm has)")] = None,
+    seeds: Annotated[int, typer.Option(help="draws of the rows")] = 3,
+    label_price: Annotated[float | None, typer.Option(help="what one of your labels costs")] = None,
+    generic_price: Annotated[float | None, typer.Option(help="what one row of the generic set costs")] = None,
+    hour_price: Annotated[float | None, typer.Option(help="what an hour of the machine costs")] = None,
+    encoder: Encoder = None, lm: Lm = None, set_: Set = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """Generic data, your data as it came, and curated: equal rows, same test, score and cost side by side."""
+    from tunesmith.console import Follower
+    from tunesmith.evaluation.contrast import Prices
+    from tunesmith.measuring import Chosen, measure_contrast
+
+    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "prefer", "only"))
+    options = _options({**locals(), **unset, "keep_leaks": False})
+    with Follower(quiet=as_json) as follow:
+        found, made = measure_contrast(
+            source, generic=generic, out=out, options=options, chosen=Chosen(system, steps), rows=rows, seeds=seeds,
+            prices=Prices(label_price, generic_price, hour_price), listeners=[follow],
+        )  # fmt: skip
+    if as_json:
+        _print_json(made.to_json())
+        return
+    typer.echo("\n".join(found.lines()))
+    typer.echo(f"   {made.files[0]}")
+
+
+@app.command("value")
+def value_(  # noqa: PLR0913
+    source: Source,
+    target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    group: Group = None, time: Time = None, out: Out = None, seed: Seed = None,
+    features: Annotated[str, typer.Option(help="what the probe stands on: tfidf, or encoder")] = "tfidf",
+    label_price: Annotated[float | None, typer.Option(help="what one more label costs; else no money is named")] = None,
+    encoder: Encoder = None, set_: Set = None, as_json: Json = False,
+) -> None:  # fmt: skip
+    """What rows are worth: which can go, which labels lack rows, what more labels would bring."""
+    from tunesmith.console import Follower
+    from tunesmith.measuring import measure_value
+
+    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "lm", "prefer", "only"))
+    options = _options({**locals(), **unset, "keep_leaks": False})
+    with Follower(quiet=as_json) as follow:
+        found, made = measure_value(
+            source, out=out, options=options, features=features, label_price=label_price, listeners=[follow]
+        )
+    if as_json:
+        _print_json(made.to_json())
+        return
+    typer.echo("\n".join(found.lines(label_price=label_price)))
+    for file in made.files:
+        typer.echo(f"   {file}")
+
+
+@app.command()
 def findings(
     folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     step: Annotated[list[str] | None, typer.Option("--step", help="only of this step (repeat)")] = None,

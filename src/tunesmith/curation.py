@@ -157,11 +157,12 @@ def _write_findings(data: Dataset, findings: Sequence[Finding], path: Path) -> P
         for f, place, split, text in zip(findings, places_of(data, findings), splits, texts, strict=True):
             cells = [f.id, place, split, f.step, f.kind, f.action, f.asked, f.review, f.reason,
                      f"{f.score:.4g}", f.field, f.was, f.fix, text]  # fmt: skip
-            writer.writerow([_harmless(cell) for cell in cells])
+            writer.writerow([harmless(cell) for cell in cells])
     return path
 
 
-def _harmless(cell: Any) -> Any:
+def harmless(cell: Any) -> Any:
+    """A cell of a csv file that no spreadsheet runs as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 

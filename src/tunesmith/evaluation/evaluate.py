@@ -88,7 +88,7 @@ def evaluate(
             answers[rung.name], costs[rung.name] = _predicted(rung, test, ladder, trained, options, ctx)
     for made in _replayed(ladder, trained, test, answers, ctx):
         check(made)
-    references, openings = _opened(data, test, ctx)
+    references, openings = open_test(data, test, ctx)
     task = tasks.get(data.task)
     untuned = [rung.name for rung in ladder.rungs if rung.kind == "untuned"]
     found = verdict(
@@ -239,7 +239,7 @@ def _replayed(
     return replay.replay(wanted, ladder.folder, trained.folder, ctx)
 
 
-def _opened(data: Dataset, test: Rows, ctx: Context) -> tuple[tuple[str, ...], int]:
+def open_test(data: Dataset, test: Rows, ctx: Context) -> tuple[tuple[str, ...], int]:
     """The sealed targets, and how often this test has been opened on this machine.
 
     The opening is written down first, under a name that a killed and resumed stage keeps.

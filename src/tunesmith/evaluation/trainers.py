@@ -102,7 +102,7 @@ def probe_trainer(
 class SystemTrainer:
     """A rung of the ladder, trained anew for every arm, with the same options.
 
-    spent: seconds of CPU so far.
+    spent: seconds of CPU so far; waited: of wall time.
     """
 
     names: tuple[str, ...]
@@ -110,6 +110,7 @@ class SystemTrainer:
     system: str
     ctx: Context
     spent: float = 0.0
+    waited: float = 0.0
     _fits: int = 0
 
     @property
@@ -146,6 +147,7 @@ class SystemTrainer:
 
     def _count(self, meter: Meter) -> None:
         self.spent += meter.cpu_s
+        self.waited += meter.wall_s
 
     def _steered(self, rows: Rows, *, tuned: bool) -> tuple[Rows, Rows]:
         """(rows to train on, rows that steer): a rung that does not train by gradient keeps all of them."""
