@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tunesmith.core.dataset import Dataset
+from tunesmith.core.errors import MissingExtra
 from tunesmith.data.curate import clean
-from tunesmith.data.steps import CannotRun, step
+from tunesmith.data.steps import CannotRun, findings_of, is_row_wise, step
 
 LONG = "the delivery of my new card is late and nobody answers the telephone since"
 
@@ -79,7 +83,7 @@ def _no_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tunesmith.models.resolve.local", lambda spec: None)
 
 
-def _table(folder: Path, rows: list[tuple[str, str, str | None]], labels: tuple[str, ...]) -> Dataset:
+def _table(folder: Path, rows: Sequence[tuple[str, str | None, str | None]], labels: tuple[str, ...]) -> Dataset:
     n = len(rows)
     seal = folder / "test_targets.parquet"
     sealed = [at for at, (split, _, _) in enumerate(rows) if split == "test"]
@@ -155,3 +159,57 @@ def test_ids_are_kept_and_changes_recorded(tmp_path: Path) -> None:
     assert mended[5] == ["repair"]
     assert mended[10] == ["repair"]
     assert np.issubdtype(after.table["id"].to_numpy().dtype, np.int64)
+
+
+@pytest.mark.parametrize("name", [name for name in step.names() if is_row_wise(name)])
+@pytest.mark.parametrize("part_rows", [1, 3, 5])
+def test_a_row_wise_step_finds_the_same_in_parts_of_the_table(name: str, part_rows: int, tmp_path: Path) -> None:
+    data = sample(name, tmp_path)
+    whole = findings_of(name, data)
+    assert whole
+    assert findings_of(name, data, part_rows=part_rows) == whole
+    with ThreadPoolExecutor(2) as pool:
+        assert findings_of(name, data, part_rows=part_rows, mapper=pool.map) == whole
+
+
+def test_a_row_wise_step_and_its_parts_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    def by_post(look, parts):  # type: ignore[no-untyped-def]
+        return [pickle.loads(pickle.dumps(look))(pickle.loads(pickle.dumps(part))) for part in parts]
+
+    data = dataset(tmp_path)
+    assert findings_of("repair", data, part_rows=4, mapper=by_post) == findings_of("repair", data)
+
+
+STRANGE: list[str | None] = [
+    None, "", " ", "\n\t", "\x00\x01\x7f", "\ufffd\ufffe", "a", "?" * 300, "\u202e\u2066abc", "e" + "\u0301" * 500,
+    "👨\u200d👩\u200d👧 ❤\ufe0f", "日本語の文章です。", "مرحبا بالعالم", "&#0; &#xd800; &amp;amp;amp;",
+    "=cmd|'/c calc'!A0", "a@b", "4" * 400, "1.2.3.4.5.6", "{{0}} %s ${x}", "<script>alert(1)</script>",
+    "word " * 4000, "x" * 1_000_000,
+]  # fmt: skip
+TABLES: dict[str, tuple[list[tuple[str, str | None, str | None]], tuple[str, ...]]] = {
+    "strange texts": ([("train", text, "ab"[at % 2]) for at, text in enumerate(STRANGE)], ("a", "b")),
+    "strange answers": ([("train", f"question {at} of many", answer) for at, answer in enumerate(STRANGE)], ()),
+    "strange test rows": (
+        [("train", "a text", "a"), ("dev", "b text", "b"), *(("test", text, None) for text in STRANGE[:20])],
+        ("a", "b"),
+    ),
+    "one text": ([("train", "the same text in every row", "ab"[at % 2]) for at in range(60)], ("a", "b")),
+    "one class": ([("train", f"the text of row {at} differs", "a") for at in range(60)], ("a",)),
+    "no labels": ([("train", f"the text of row {at} differs", None) for at in range(60)], ()),
+    "one row": ([("train", "a single row", "a")], ("a",)),
+    "no rows": ([], ("a", "b")),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("name", step.names())
+def test_no_strange_table_stops_it(name: str, kind: str, tmp_path: Path) -> None:
+    rows, labels = TABLES[kind]
+    data = _table(tmp_path, rows, labels)
+    try:
+        after, findings = clean(data, [name])
+    except (CannotRun, MissingExtra):
+        return
+    ids = set(data.table["id"].to_pylist())
+    assert all(finding.id in ids and finding.reason for finding in findings)
+    assert after.count("test") == data.count("test")

@@ -22,7 +22,7 @@ from tunesmith.core.findings import Field, Finding, save_findings
 from tunesmith.data.personal.find import kinds_of
 from tunesmith.data.personal.report import summary as personal_summary
 from tunesmith.data.reviews import Ruling, read_reviews, reviews_beside
-from tunesmith.data.steps import CannotRun, step, step_options
+from tunesmith.data.steps import CannotRun, findings_of, step, step_options
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -88,7 +88,7 @@ def curate(data: Dataset, options: CurateOptions, ctx: Context) -> Dataset:
             skipped[name] = "switched off"
             continue
         try:
-            findings = step.get(name)(data, **given)
+            findings = findings_of(name, data, given)
         except (CannotRun, MissingExtra) as error:
             skipped[name] = error.message
             ctx.emit("warning", text=f"the step {name} was not run: {error.message}")
@@ -120,7 +120,7 @@ def clean(
     """
     found: list[Finding] = []
     for name in steps:
-        findings = step.get(name)(data, **(settings or {}).get(name, {}))
+        findings = findings_of(name, data, (settings or {}).get(name))
         data, findings = _done(data, name, findings, (policy or {}).get(name, ""), ())
         found += findings
     return data, found

@@ -11,10 +11,11 @@ from typing import Any
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.findings import Finding
 from tunesmith.data.mending import mend
-from tunesmith.data.steps import step
+from tunesmith.data.steps import row_wise, step
 
 
 @step("repair")
+@row_wise
 def repair(data: Dataset, **options: Any) -> list[Finding]:  # noqa: ARG001 - takes no options
     """One "fix" per Example whose text changes; test rows too, for their inputs are not sealed."""
     mended = mend(data.table["text"].to_pylist())
