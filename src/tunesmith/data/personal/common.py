@@ -23,7 +23,23 @@ noon afternoon evening night midnight day days week weeks weekend month months y
 second seconds century decade christmas easter thanksgiving halloween ramadan hanukkah birthday anniversary labor
 memorial independence valentine one two three four five six seven eight nine ten eleven twelve thirteen twenty thirty
 forty fifty hundred thousand million billion first third fourth fifth last next previous half quarter single double
-many much more most several few fewer less least enough plenty lot lots various able absolute accept access accessible
+many much more most several few fewer less least enough plenty lot lots various aspirin ibuprofen paracetamol
+acetaminophen tylenol advil motrin aleve naproxen benadryl claritin zyrtec allegra flonase
+nasonex prilosec nexium protonix zantac pepcid lipitor zocor crestor plavix coumadin warfarin heparin eliquis xarelto
+lasix metoprolol lopressor atenolol lisinopril losartan diovan benicar avalide norvasc amlodipine cardizem metformin
+glucophage insulin lantus humalog synthroid levothyroxine prednisone cortisone zoloft prozac paxil lexapro celexa
+cymbalta effexor wellbutrin xanax ativan valium klonopin ambien seroquel zyprexa risperdal abilify clozaril lithium
+depakote lamictal topamax neurontin gabapentin lyrica dilantin keppra tegretol elavil tramadol ultram vicodin percocet
+oxycontin oxycodone hydrocodone morphine codeine fentanyl amoxicillin augmentin keflex cipro levaquin bactrim zithromax
+doxycycline penicillin viagra cialis proscar flomax celebrex vioxx humira enbrel botox cetaphil vaseline hypertension
+diabetes asthma arthritis parkinson alzheimer crohn hodgkin huntington caucasian hispanic mama papa mommy daddy grandma
+grandpa nana granny auntie hurricane typhoon goodmorning
+hm hmm hmmm hah wah karaoke quiz obstetrician gynecology pepto aw aww ahh ooh oops yikes
+ugh yay phew hiya heya yup yep yea yeh nah nope yar okie okey kk alrite alright dude bro sis
+hun babe luv lmao rofl gud goin wanna lemme gimme wassup sup cya ttyl btw thx thanx tnx pls plz ur im ive dont cant wont
+didnt isnt havent havnt oso lor lah leh hehe haha hahaha hee muah mwah xmas bday tmr tmrw wkend msg txt
+hasn haven hadn isn aren wasn weren don didn doesn won wouldn couldn shouldn mustn needn ain shan can't
+able absolute accept access accessible
 accident according account accounts act action actions active activity actor actual add added additional address
 addresses admin administration administrator admit adult advance advice advocate afraid age agency agent ago agree
 agreement ahead aid air airport album alert alive allow alone amazing ambassador amount analysis analyst ancient angry
@@ -178,8 +194,13 @@ ministry department agency authority commission court parliament senate union pa
 library theatre theater festival records band studios studio press times post news daily journal magazine radio
 television airlines airways hotel restaurant cafe bakery company companies corporation group holdings partners
 solutions systems services technologies technology software consulting capital insurance energy pharmaceuticals labs
-laboratories industries enterprises international global network media entertainment force guard police navy army
+laboratories industries enterprises analytics business ventures motors foods pharma logistics robotics biotech
+therapeutics interactive digital brands stores markets power oil gas mining steel airways shipping freight lines rail
+railways telecom mobile wireless broadcasting pictures productions publishing books games sports athletic united fc
+cooperative trust fund asset management realty properties estates construction engineering electric electronics
+semiconductors instruments devices medical health healthcare care dental pharmacy supply trading imports exports
+international global network media entertainment force guard police navy army
 """
 ORGANISATION = frozenset(_ORGANISATION.split())
-_COMPANY = "inc ltd llc llp plc corp corporation gmbh ag kg sa sas sarl srl spa bv nv oy ab as aps co kft "
+_COMPANY = "inc incorporated limited ltd llc llp plc corp corporation gmbh ag kg sa sas sarl srl spa bv nv oy ab aps co"
 COMPANY = frozenset(_COMPANY.split())

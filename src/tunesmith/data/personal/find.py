@@ -30,28 +30,37 @@ def kinds_of(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def finder(
-    texts: Sequence[str], *, kinds: Collection[str], engine: str = "rules", model: str = "en_core_web_sm"
+    texts: Sequence[str],
+    *,
+    kinds: Collection[str],
+    engine: str = "rules",
+    model: str = "en_core_web_sm",
+    least: float = 0.0,
 ) -> Finder:
     """A function from texts to the spans of each, for data that `texts` is (a part of).
 
-    Raises MissingExtra where presidio is asked for and not installed, CannotRun where its model is not there.
+    least: spans of a smaller score are left out. Raises MissingExtra where presidio is asked for and not installed,
+    CannotRun where its model is not there.
     """
+    search: Finder
     if engine == "presidio":
         from tunesmith.data.personal.presidio import Presidio
 
-        return Presidio(model, kinds=kinds)
-    names = any(kind in NAME_KINDS for kind in kinds)
-    common = common_words(texts) if names else frozenset()
+        search = Presidio(model, kinds=kinds)
+    elif any(kind in NAME_KINDS for kind in kinds):
+        common = common_words(texts)
 
-    def search(some: Sequence[str]) -> list[list[Span]]:
-        if names:
+        def search(some: Sequence[str]) -> list[list[Span]]:
             return [find(text, kinds=kinds, common=common) for text in some]
-        found: list[list[Span]] = [[] for _ in some]
-        for at in worth_searching(some):
-            found[at] = find(some[at], kinds=kinds)
-        return found
+    else:
 
-    return search
+        def search(some: Sequence[str]) -> list[list[Span]]:
+            found: list[list[Span]] = [[] for _ in some]
+            for at in worth_searching(some):
+                found[at] = find(some[at], kinds=kinds)
+            return found
+
+    return lambda some: [[span for span in spans if span.score >= least] for spans in search(some)]
 
 
 def find(text: str, *, kinds: Collection[str] = tuple(KINDS), common: Collection[str] = frozenset()) -> list[Span]:
@@ -65,21 +74,32 @@ def find(text: str, *, kinds: Collection[str] = tuple(KINDS), common: Collection
     if any(kind in NAME_KINDS for kind in kinds):
         # Streets are called after people and towns: what is part of an address is no name of its own.
         spans = settle([*spans, *find_addresses(text)])
-        names = settle(find_names(text, common_here=common))
+        addresses = [(s.start, s.end) for s in spans if s.kind == "address"]
+        names = settle(find_names(text, common_here=common, addresses=addresses))
         spans += [name for name in names if all(name.end <= s.start or name.start >= s.end for s in spans)]
     return [s for s in settle(spans) if s.kind in kinds and not is_reserved(s.kind, text[s.start : s.end])]
 
 
 def common_words(texts: Sequence[str], *, most: int = 50_000) -> frozenset[str]:
-    """Words that the first `most` texts write in lower case at least three times and more often than capitalised.
+    """Words of the first `most` texts that are no names: a name list cannot know the words of a trade, the data does.
 
-    A name list cannot know the words of a trade; the data does. Capitals at the start of a text are not counted.
+    They are written in lower case at least three times and more often than capitalised (capitals at the start of a text
+    are not counted), or are abbreviations: at least three times, and always, in capitals, within texts that are not.
     """
     lower: Counter[str] = Counter()
     upper: Counter[str] = Counter()
+    capitals: Counter[str] = Counter()
     for text in texts[:most]:
+        calm = sum(map(str.isupper, text)) < 0.3 * len(text)
         for word in dict.fromkeys(text.split()[1:]):
             bare = word.strip(".,;:!?\"'()[]“”*")
-            if bare.isalpha():
-                (lower if bare.islower() else upper)[bare.lower()] += 1
-    return frozenset(word for word, count in lower.items() if count >= 3 and count > upper[word])
+            if not bare.isalpha():
+                continue
+            if bare.islower():
+                lower[bare] += 1
+            else:
+                upper[bare.lower()] += 1
+                if calm and 1 < len(bare) < 6 and bare.isupper():
+                    capitals[bare.lower()] += 1
+    words = {word for word, count in lower.items() if count >= 3 and count > upper[word]}
+    return frozenset(words | {word for word, count in capitals.items() if count >= 3 and count == upper[word]})

@@ -1,54 +1,36 @@
-"""Names of persons, places and organisations, from lists, shape and the words around them.
+"""Names of persons, places and organisations, from lists, shape, spelling and the words around them.
 
-Every run of capitalised words (and, in lower case, a word behind a strong cue) gets a sum of evidence for each of the
-three kinds; the largest above 1 is reported, with score 1 - exp(-sum). The weights were set by hand on the templates
-of presidio-research that the benchmark does not report. Scripts without capitals are not searched.
+Every run of capitalised words (and, in lower case, a word behind a strong cue) is judged by the evidence of
+`evidence.py`. Scripts without capitals are not searched.
 """
-
-# ruff: noqa: ARG001, E501, SIM905 - cues are clearest uncut, and the three kinds are judged by one signature
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from tunesmith.data.personal import common, places, surnames
+from tunesmith.data.personal import common, evidence, places, surnames
+from tunesmith.data.personal.evidence import TITLES, Around
 from tunesmith.data.personal.given import GIVEN
 from tunesmith.data.personal.spans import Span
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+|\n|[^\w\s]")
 _LETTER = re.compile(r"[^\W\d_]")
-_TITLES = frozenset(
-    "mr mrs ms miss mx dr prof professor sir madam lord lady herr frau monsieur madame señor señora signor signora don doña capt captain sgt lt col gen rev aunt uncle president senator judge officer".split()
-)
-_KIN = frozenset(
-    "friend wife husband son daughter brother sister mother father mom dad kid child boss colleague cousin partner girlfriend boyfriend nephew niece grandson granddaughter neighbor neighbour manager ceo singer player actor actress author composer guitarist ex".split()
-)
-_SAYING = frozenset(
-    "said says asked replied told answered explained added wrote writes thinks believes knows wants likes loves lives works died married smiled laughed agreed insisted points spent retired".split()
-)
-_BEING = frozenset("is was has had will would can could should does did and who whose".split())
-_NAMED = re.compile(
-    r"(?:\bname(?:'s|’s| is|d|:| on [\w ]{1,20}is| of)|\bcall(?:s|ed)? (?:me|him|her)|\bi am|\bi['’]m|\bthis is|\bit['’]s under|\bmeet|\bdear|\bhi|\bhello|\bhey|\bnamed (?:him|her|it)|\bspeak(?:ing)? (?:to|with)|\btalk(?:ing)? (?:to|with)|\bsigned by|\bregards,?|\bsincerely,?|\bcheers,?|\bthanks,?|\bby|\bfeatures|\bfollow up with|\bremember me,)\s*$",
+_GAP = re.compile(r"[\s,>?|*]*")
+# Before a word in lower case only what is hardly followed by anything but a place counts.
+_LIVED_IN = re.compile(
+    r"\b(?:liv(?:e|es|ed|ing) in|moved (?:here |there |back )?(?:from|to)|born in|travel(?:l?ing|l?ed)? to|"
+    r"fl(?:ew|y|ying) to|originally from|grew up in|come[s]? from|came from|city of|town of)\s*$",
     re.I,
 )
-_NAME_STRONG = re.compile(
-    r"(?:\b(?:my|his|her|full|last|first|maiden|sur|family|given|partner['’]s|user)\s?name(?:['’]s| is|:)?|\bname:|\b(?:calls?|called) (?:me|him|her)|\bnamed (?:him|her)|\bi am called|\bfollow up with|\buser:)\s*$",
-    re.I,
-)
-_PLACE_STRONG = re.compile(
-    r"\b(?:liv(?:e[sd]?|ing) in|moved (?:here |there |back )?(?:from|to|in)|born in|travel(?:l?ing|l?ed)? to|fl(?:ew|y|ying) to|originally from|grew up in|arrived? (?:at|in|from)|come[s]? from|came from|returned to|visit(?:ed|ing)?|based in|city of|town of|village of|trip to|i['’]m in|i am from|i['’]m from|where:)\s*$",
-    re.I,
-)
-_PLACE_BEFORE = frozenset("in from near at towards outside across".split())
-_ORG_STRONG = re.compile(
-    r"\b(?:work(?:s|ed|ing)? (?:for|at)|employed (?:by|at)|hired by|company|ceo of|founder of|year at|job at|recorded for|shares? (?:of|in)|customer of)\s*$",
-    re.I,
-)
-_ADDRESS = frozenset("apt suite box psc apo unit".split())
-_COMPASS = frozenset("north south east west northern southern eastern western central new old upper lower".split())
+_ADDRESS = frozenset(("apt", "suite", "box", "psc", "apo", "unit"))
+_LEAST = 0.45  # probability of the kind
+# Without one of these, a short word in capitals that no list holds is an abbreviation and no person.
+_INTRODUCED = frozenset(("title before", "named", "introduced", "signed", "speaker"))
+_FIRMS = frozenset(("company's form", "organisation listed"))  # with one of these it is no person
+_SURE = 0.9  # a name of this score makes its words names elsewhere in the text
 
 
 class Token(NamedTuple):
@@ -61,19 +43,100 @@ class Token(NamedTuple):
     opens: bool  # first word of a sentence or line
 
 
-def find_names(text: str, *, common_here: Collection[str] = frozenset()) -> Iterator[Span]:
-    """Persons, places and organisations; common_here: more words, lower case, that are no names (seen in the data)."""
+class Candidate(NamedTuple):
+    """A run of words that may be a name: characters start to end, and what is seen there."""
+
+    start: int
+    end: int
+    around: Around
+
+
+def find_names(
+    text: str, *, common_here: Collection[str] = frozenset(), addresses: Sequence[tuple[int, int]] = ()
+) -> Iterator[Span]:
+    """Persons, places and organisations.
+
+    common_here: more words, in lower case, that are no names (seen in the data). addresses: (start, end) of postal
+    addresses; what lies inside one is no name of its own.
+    """
     if _LETTER.search(text) is None:
         return
     tokens = _tokens(text)
-    shouting = _shouts(tokens)
-    taken: set[int] = set()
-    for first, last in _runs(tokens, shouting, common_here):
-        taken.update(range(first, last))
-        span = _judged(text, tokens, first, last, common_here)
+    judged = [(found, _judged(found)) for found in _candidates(text, tokens, common_here, addresses)]
+    sure = {
+        word.lower()
+        for found, span in judged
+        if span is not None and span.kind == "person" and span.score >= _SURE
+        for word in found.around.words
+        if len(word) > 2 and word.lower() not in common.COMMON and word.lower() not in surnames.PARTICLES
+    }
+    for found, span in judged:
         if span is not None:
             yield span
-    yield from _lower_case(text, tokens, taken, common_here, shouting)
+        elif all(word.lower() in sure for word in found.around.words):
+            yield Span("person", found.start, found.end, 0.7, "part of a name that is sure elsewhere in the text")
+    taken = [(found.start, found.end) for found, _ in judged]
+    yield from _lower_case(text, tokens, taken, common_here)
+
+
+def candidates(
+    text: str, *, common_here: Collection[str] = frozenset(), addresses: Sequence[tuple[int, int]] = ()
+) -> list[Candidate]:
+    """The runs that `find_names` judges, for learning how."""
+    return list(_candidates(text, _tokens(text), common_here, addresses))
+
+
+def _judged(found: Candidate) -> Span | None:
+    seen = evidence.features(found.around)
+    sums = evidence.totals(seen)
+    no_person = "short capitals" in seen and not _INTRODUCED.intersection(seen)
+    if no_person or _FIRMS.intersection(seen):
+        sums["person"] = -math.inf
+    kind, total = max(sums.items(), key=lambda item: item[1])
+    score = math.exp(total) / (1 + sum(math.exp(other) for other in sums.values()))
+    if score < _LEAST:
+        return None
+    own = evidence.weights()[kind]
+    speaking = sorted((name for name in seen if own.get(name, 0) > 0.3), key=lambda name: -own[name])
+    return Span(kind, found.start, found.end, min(round(score, 3), 0.97), ", ".join(speaking[:3]) or "shape")
+
+
+def _candidates(
+    text: str, tokens: list[Token], common_here: Collection[str], addresses: Sequence[tuple[int, int]]
+) -> Iterator[Candidate]:
+    written_low = {token.text for token in tokens if token.text.islower()}
+    loud = _shouts(tokens)
+    for first, last in _runs(tokens, loud, common_here):
+        words = [token for token in tokens[first:last] if token.text not in (".", ",")]
+        if all(len(word.text) == 1 for word in words):
+            continue  # spelt-out abbreviations
+        start, end = words[0].start, words[-1].end
+        if any(low < end and start < high for low, high in addresses):
+            continue
+        previous = tokens[first - 1] if first else None
+        following = tokens[last] if last < len(tokens) else None
+        above = text[max(0, start - 45) : start]
+        yield Candidate(
+            start,
+            end,
+            Around(
+                words=tuple(word.text for word in words),
+                ordinary=tuple(_ordinary(t.low, common_here) and t.low not in surnames.PARTICLES for t in words),
+                opens=words[0].opens,
+                before=above.rsplit("\n", 1)[-1],
+                above=above,
+                after=text[end : end + 40],
+                previous=previous.low if previous else "",
+                before_that=tokens[first - 2].low if first > 1 else "",
+                previous_capital=previous is not None and _capital(previous),
+                following=following.low if following else "",
+                following_capital=following is not None and _capital(following),
+                after_address=any(high <= start and _GAP.fullmatch(text, high, start) for _, high in addresses),
+                loud=loud[first],
+                before_address=any(end <= low and _GAP.fullmatch(text, end, low) for low, _ in addresses),
+                lower_elsewhere=any(word.low in written_low for word in words if word.low not in surnames.PARTICLES),
+            ),
+        )
 
 
 def _tokens(text: str) -> list[Token]:
@@ -83,7 +146,7 @@ def _tokens(text: str) -> list[Token]:
         value = match.group()
         if value == "\n" or value in '.!?:>"“”*•|«»(':
             initial = value == "." and found and len(found[-1].text) == 1 and found[-1].text.isupper()
-            title = value == "." and found and found[-1].low in _TITLES
+            title = value == "." and found and found[-1].low in TITLES
             opens = opens if initial or title else True
             found.append(Token(value, value, match.start(), match.end(), False))
             continue
@@ -95,9 +158,22 @@ def _tokens(text: str) -> list[Token]:
     return found
 
 
-def _shouts(tokens: list[Token]) -> bool:
-    words = [t.text for t in tokens if t.text[0].isalpha() and len(t.text) > 1]
-    return len(words) > 3 and sum(w.isupper() for w in words) > 0.7 * len(words)
+def _shouts(tokens: list[Token]) -> list[bool]:
+    """For each token, whether its sentence is in capitals or has those of a headline: capitals say nothing there."""
+    loud = [False] * len(tokens)
+    first = 0
+    for at in range(len(tokens) + 1):
+        if at < len(tokens) and tokens[at].text not in (".", "!", "?", "\n", "|"):
+            continue
+        words = [t.text for t in tokens[first:at] if t.text[0].isalpha() and len(t.text) > 1]
+        long = [word for word in words if len(word) > 3]
+        upper = len(words) > 3 and sum(word.isupper() for word in words) > 0.7 * len(words)
+        headline = len(long) > 4 and sum(word[0].isupper() for word in long) > 0.8 * len(long)
+        # Names in a row (a header, a list of authors) have no ordinary words among them; headlines do.
+        if upper or (headline and sum(word.lower() in common.COMMON for word in long) > 0.3 * len(long)):
+            loud[first:at] = [True] * (at - first)
+        first = at + 1
+    return loud
 
 
 def _ordinary(low: str, common_here: Collection[str]) -> bool:
@@ -128,12 +204,17 @@ def _capital(token: Token) -> bool:
     return token.text[0].isupper()
 
 
-def _runs(tokens: list[Token], shouting: bool, common_here: Collection[str]) -> Iterator[tuple[int, int]]:
+def _runs(tokens: list[Token], shouting: Sequence[bool], common_here: Collection[str]) -> Iterator[tuple[int, int]]:
     """(first, end) token positions of runs of capitalised words, without ordinary words at a sentence's start."""
     at, n = 0, len(tokens)
     while at < n:
         if not tokens[at].text[0].isalpha() or not _capital(tokens[at]):
             at += 1
+            continue
+        end = _firm(tokens, at, common_here)
+        if end > at:
+            yield at, end
+            at = end
             continue
         last = at + 1
         while last < n:
@@ -144,6 +225,7 @@ def _runs(tokens: list[Token], shouting: bool, common_here: Collection[str]) -> 
                 and before.text.isupper()
                 and last + 1 < n
                 and _capital(tokens[last + 1])
+                and (len(tokens[last + 1].low) == 1 or tokens[last + 1].low not in common.COMMON)
             ) or (
                 token.text[0].isalpha()
                 and _joined(tokens, last)
@@ -178,13 +260,34 @@ def _runs(tokens: list[Token], shouting: bool, common_here: Collection[str]) -> 
         )
         at = last
         while first < last and (
-            _skipped(tokens, first, shouting, common_here) or tokens[first].low in _TITLES or tokens[first].text == "."
+            _skipped(tokens, first, shouting[first], common_here)
+            or tokens[first].low in TITLES
+            or tokens[first].text == "."
         ):
             first += 1
         while last > first and tokens[last - 1].text == ".":
             last -= 1
         if first < last:
-            yield from _parts(tokens, first, last, common_here, shouting)
+            yield from _parts(tokens, first, last, common_here, shouting[first])
+
+
+def _firm(tokens: list[Token], at: int, common_here: Collection[str]) -> int:
+    """The end of "Ashby, Lund and Okafor" where it starts here, else `at`.
+
+    Family names in a row are more often a firm than three people; what an organisation may end in belongs to it.
+    """
+    if at and tokens[at - 1].text == ":":
+        return at
+    if at + 5 > len(tokens) or tokens[at + 1].text != "," or tokens[at + 3].low not in ("and", "&"):
+        return at
+    for token in (tokens[at], tokens[at + 2], tokens[at + 4]):
+        given = token.low in GIVEN and token.low not in surnames.SURNAMES
+        if not token.text[0].isalpha() or not _capital(token) or given or _ordinary(token.low, common_here):
+            return at
+    end = at + 5
+    if end < len(tokens) and _capital(tokens[end]) and _joined(tokens, end):
+        return end + 1 if tokens[end].low in common.ORGANISATION else at
+    return end
 
 
 def _listed(tokens: list[Token], at: int) -> int:
@@ -224,137 +327,14 @@ def _skipped(tokens: list[Token], at: int, shouting: bool, common_here: Collecti
         return False
     if token.low in GIVEN and at + 1 < len(tokens) and tokens[at + 1].text[0].isupper() and _joined(tokens, at + 1):
         return _ordinary(tokens[at + 1].low, common_here)
-    return token.opens or shouting or token.low in common.COMMON
-
-
-def _judged(text: str, tokens: list[Token], first: int, last: int, common_here: Collection[str]) -> Span | None:
-    words = [t for t in tokens[first:last] if t.text != "."]
-    start, end = words[0].start, words[-1].end
-    full = " ".join(t.low for t in words)
-    before = text[max(0, start - 45) : start]
-    same_line = before.rsplit("\n", 1)[-1]
-    previous = tokens[first - 1] if first else None
-    following = tokens[last] if last < len(tokens) else None
-    ordinary = sum(_ordinary(t.low, common_here) for t in words if t.low not in surnames.PARTICLES)
-    evidence = {
-        "person": _person(tokens, words, first, last, same_line, previous, following, ordinary),
-        "place": _place(words, full, same_line, previous, following, ordinary),
-        "organisation": _organisation(words, same_line, following, ordinary),
-    }
-    kind, value = max(evidence.items(), key=lambda item: item[1][0])
-    total, why = value
-    if total < 1.0:
-        return None
-    return Span(kind, start, end, min(round(1 - math.exp(-total), 3), 0.97), why or "shape")
-
-
-_Evidence = tuple[float, str]
-
-
-def _person(
-    tokens: list[Token], words: list[Token], first: int, last: int, before: str, previous: Token | None,
-    following: Token | None, ordinary: int,
-) -> _Evidence:  # fmt: skip
-    total = 0.0
-    why: list[str] = []
-    given = sum(t.low in GIVEN for t in words)
-    family = sum(
-        t.low in surnames.SURNAMES or (len(t.low) > 6 and t.low.endswith(surnames.ENDINGS)) for t in words
-    )  # fmt: skip
-    initials = sum(len(t.text) == 1 for t in words)
-    long = len(words) - initials
-    if given:
-        total, why = total + 1.3, [*why, "a given name"]
-    if family:
-        total, why = total + 0.9, [*why, "a family name"]
-    if initials and long:
-        total, why = total + 1.3, [*why, "an initial"]
-    titled = first > 0 and (
-        previous is not None
-        and (previous.low in _TITLES or (previous.text == "." and first > 1 and tokens[first - 2].low in _TITLES))
-    )
-    if titled:
-        total, why = total + 2.5, [*why, "a title before it"]
-    if _NAME_STRONG.search(before) or _NAMED.search(before):
-        total, why = total + 1.4, [*why, "introduced"]
-    elif previous is not None and previous.low in _KIN:
-        total, why = total + 1.2, [*why, "kinship or role before it"]
-    if following is not None and following.low in _SAYING:
-        total, why = total + 1.2, [*why, "a verb of persons after it"]
-    elif following is not None and following.low in _BEING:
-        total += 0.5
-    if following is not None and following.text in ("'", "’"):
-        total += 0.5
-    opens = words[0].opens
-    if following is not None and following.text == ":" and opens:
-        total, why = total + 0.9, [*why, "a speaker"]
-    if following is not None and following.text in (",", "!") and opens and len(words) == 1:
-        total += 0.5
-    if 2 <= long <= 3 and not ordinary:
-        total, why = total + 0.9, [*why, "two or three capitalised words"]
-    if not ordinary:
-        total += 0.5 if opens else 1.05
-    total -= (0.5 if given and long > 1 else 1.2) * ordinary
-    if previous is not None and previous.low in _PLACE_BEFORE and not given and not family:
-        total -= 0.7
-    if previous is not None and previous.low == "the" and not given:
-        total -= 0.9
-    if all(t.text.isupper() for t in words) and not given and not family and long:
-        total -= 0.8
-    if any(t.low in common.ORGANISATION or t.low in common.COMPANY for t in words[1:]):
-        total -= 2
-    return total, ", ".join(why)
-
-
-def _place(
-    words: list[Token], full: str, before: str, previous: Token | None, following: Token | None, ordinary: int
-) -> _Evidence:  # fmt: skip
-    total = 0.0
-    why: list[str] = []
-    listed = full in places.PLACES or (words[0].low in _COMPASS and " ".join(full.split()[1:]) in places.PLACES)
-    if listed:
-        total, why = total + 2.0, [*why, "listed"]
-    elif len(words) > 1 and words[-1].low in places.COUNTRIES:
-        total, why = total + 1.9, [*why, "ends in a country"]
-    elif full.endswith(places.ENDINGS) and not ordinary:
-        total, why = total + 0.5, [*why, "a place's ending"]
-    if _PLACE_STRONG.search(before):
-        total, why = total + 1.9, [*why, "a place is spoken of"]
-    elif previous is not None and previous.low in _PLACE_BEFORE:
-        total, why = total + 1.4, [*why, "a preposition of place"]
-    if all(t.text.isupper() for t in words) and len(full) > 3 and not ordinary:
-        total, why = total + 0.6, [*why, "capitals"]
-    if not listed:
-        total -= 0.4 * ordinary
-        total -= 0.9 * any(
-            t.low in GIVEN or t.low in surnames.SURNAMES or (len(t.low) > 6 and t.low.endswith(surnames.ENDINGS))
-            for t in words
-        )
-        total -= 1.5 * any(t.low in common.COMPANY for t in words)
-    if len(words) == ordinary and not listed:
-        total -= 1
-    return total, ", ".join(why)
-
-
-def _organisation(words: list[Token], before: str, following: Token | None, ordinary: int) -> _Evidence:
-    total = 0.0
-    why: list[str] = []
-    tail = words[1:]
-    if any(t.low in common.COMPANY for t in tail):
-        total, why = total + 3.5, [*why, "a company's form"]
-    elif any(t.low in common.ORGANISATION for t in tail):
-        total, why = total + 2.2, [*why, "a word of organisations"]
-    if _ORG_STRONG.search(before):
-        total, why = total + 2.2, [*why, "an employer is spoken of"]
-    if len(words) == ordinary:
-        total -= 1.5
-    return total, ", ".join(why)
+    return token.opens or shouting or token.low in common.COMMON or "'" in token.low or "’" in token.low
 
 
 def _lower_case(
-    text: str, tokens: list[Token], taken: set[int], common_here: Collection[str], shouting: bool
-) -> Iterator[Span]:  # fmt: skip
+    text: str, tokens: list[Token], runs: Sequence[tuple[int, int]], common_here: Collection[str]
+) -> Iterator[Span]:
     """Names without capitals: behind a strong cue, or a listed given name before an unknown word."""
+    taken = {at for at, token in enumerate(tokens) if any(low < token.end and token.start < high for low, high in runs)}
     at = 0
     while at < len(tokens):
         token = tokens[at]
@@ -374,11 +354,11 @@ def _lower_case(
         before = text[max(0, token.start - 45) : token.start]
         full = " ".join(t.low for t in tokens[at - 1 : end])
         listed = token.low in GIVEN
-        if _NAME_STRONG.search(before) or re.search(r"\b(?:mr|mrs|ms|dr)\.? $", before):
+        if evidence.NAMED.search(before) or re.search(r"\b(?:mr|mrs|ms|dr)\.? $", before):
             yield Span("person", token.start, tokens[end - 1].end, 0.8, "introduced, in lower case")
         elif listed and end > at:
             yield Span("person", token.start, tokens[end - 1].end, 0.75, "a given name in lower case and another")
-        elif full in places.COUNTRIES or (_PLACE_STRONG.search(before) and "visit" not in before[-9:]):
+        elif full in places.COUNTRIES or (_LIVED_IN.search(before)):
             yield Span("place", token.start, tokens[end - 1].end, 0.75, "a place, in lower case")
         else:
             continue

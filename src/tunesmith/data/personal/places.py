@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tunesmith.data.personal.given import read
+
 _COUNTRIES = """
 afghanistan|albania|algeria|andorra|angola|antigua and barbuda|argentina|armenia|australia|austria|azerbaijan|bahamas|
 bahrain|bangladesh|barbados|belarus|belgium|belize|benin|bhutan|bolivia|bosnia and herzegovina|bosnia|botswana|brazil|
@@ -34,44 +36,13 @@ yorkshire|kent|essex|sussex|surrey|devon|cornwall|lancashire|europe|asia|africa|
 kerala|gujarat|crimea|patagonia|balkans|caribbean
 """
 
-_CITIES = """
-london|paris|berlin|madrid|rome|roma|vienna|wien|prague|praha|budapest|warsaw|warszawa|lisbon|lisboa|dublin|brussels|
-bruxelles|amsterdam|rotterdam|the hague|utrecht|antwerp|ghent|copenhagen|københavn|aarhus|aalborg|odense|oslo|bergen|
-trondheim|stavanger|stockholm|göteborg|gothenburg|malmö|uppsala|helsinki|espoo|tampere|turku|oulu|reykjavik|reykjavík|
-hamburg|munich|münchen|cologne|köln|frankfurt|stuttgart|düsseldorf|dortmund|essen|leipzig|dresden|hanover|hannover|
-nuremberg|nürnberg|bremen|bonn|mannheim|karlsruhe|freiburg|heidelberg|zürich|zurich|geneva|genève|basel|bern|lausanne|
-lucerne|graz|linz|salzburg|innsbruck|klagenfurt|milan|milano|naples|napoli|turin|torino|palermo|genoa|genova|bologna|
-florence|firenze|venice|venezia|verona|bari|catania|barcelona|valencia|seville|sevilla|zaragoza|málaga|bilbao|granada|
-porto|coimbra|braga|lyon|marseille|toulouse|nice|nantes|strasbourg|montpellier|bordeaux|lille|rennes|reims|grenoble|
-athens|thessaloniki|istanbul|ankara|izmir|antalya|sofia|plovdiv|bucharest|cluj|belgrade|zagreb|split|ljubljana|maribor|
-sarajevo|skopje|tirana|bratislava|košice|brno|ostrava|kraków|krakow|cracow|gdańsk|gdansk|wrocław|poznań|łódź|katowice|
-vilnius|kaunas|riga|tallinn|tartu|minsk|kyiv|kiev|lviv|odessa|kharkiv|moscow|saint petersburg|st petersburg|novosibirsk|
-kazan|manchester|birmingham|liverpool|leeds|sheffield|bristol|newcastle|nottingham|leicester|glasgow|edinburgh|aberdeen|
-cardiff|swansea|belfast|cork|galway|limerick|oxford|cambridge|brighton|southampton|portsmouth|plymouth|york|coventry|
-new york city|los angeles|chicago|houston|phoenix|philadelphia|san antonio|san diego|dallas|san jose|jacksonville|
-fort worth|columbus|charlotte|indianapolis|san francisco|seattle|denver|boston|el paso|nashville|detroit|
-oklahoma city|portland|las vegas|memphis|louisville|baltimore|milwaukee|albuquerque|tucson|fresno|sacramento|atlanta|
-kansas city|miami|omaha|oakland|minneapolis|tulsa|tampa|new orleans|cleveland|honolulu|anaheim|pittsburgh|cincinnati|
-st. louis|saint louis|st louis|orlando|buffalo|salt lake city|washington dc|brooklyn|manhattan|hollywood|silicon valley|
-toronto|montreal|montréal|vancouver|calgary|edmonton|ottawa|winnipeg|halifax|mexico city|guadalajara|monterrey|havana|
-bogotá|medellín|lima|quito|caracas|santiago|buenos aires|rosario|montevideo|são paulo|sao paulo|rio de janeiro|brasília|
-salvador|recife|fortaleza|curitiba|porto alegre|cairo|alexandria|casablanca|rabat|marrakesh|tunis|algiers|tripoli|lagos|
-abuja|accra|nairobi|mombasa|kampala|dar es salaam|addis ababa|khartoum|johannesburg|cape town|durban|pretoria|harare|
-lusaka|dakar|abidjan|tel aviv|jerusalem|haifa|beirut|damascus|amman|baghdad|tehran|riyadh|jeddah|mecca|dubai|abu dhabi|
-doha|kuwait city|kabul|karachi|lahore|islamabad|delhi|new delhi|mumbai|bombay|bangalore|bengaluru|chennai|hyderabad|
-kolkata|calcutta|pune|ahmedabad|jaipur|kathmandu|dhaka|colombo|yangon|bangkok|chiang mai|phuket|hanoi|
-ho chi minh city|saigon|phnom penh|kuala lumpur|jakarta|bali|manila|cebu|beijing|shanghai|guangzhou|shenzhen|wuhan|
-chengdu|nanjing|tianjin|taipei|seoul|busan|pyongyang|tokyo|osaka|kyoto|yokohama|nagoya|sapporo|fukuoka|hiroshima|sydney|
-melbourne|brisbane|perth|adelaide|canberra|hobart|darwin|auckland|wellington|christchurch|dunedin|nuuk
-"""
-
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip() for name in text.replace("\n", " ").split("|") if name.strip())
 
 
 COUNTRIES = _names(_COUNTRIES)
-PLACES = COUNTRIES | _names(_REGIONS) | _names(_CITIES)
+PLACES = COUNTRIES | _names(_REGIONS) | _names(read("towns.txt"))
 # Longest names by their first word, so that a run of words is compared with few names.
 LONGEST = max(len(name.split()) for name in PLACES)
 

@@ -22,6 +22,7 @@ def personal(
     kinds: tuple[str, ...] = ("patterns",),
     engine: Engine = "rules",
     model: str = "en_core_web_sm",
+    least: float = 0.0,
     seed: int = 0,
     **options: Any,  # noqa: ARG001
 ) -> list[Finding]:
@@ -31,6 +32,7 @@ def personal(
     kinds:  of `spans.KINDS`, or the groups "patterns" (the default), "names" (persons, organisations, places,
             postal addresses and codes) and "all".
     engine: "rules", or "presidio" with the spaCy `model` (name or folder); it needs the extra `pii`.
+    least:  values found with a smaller score (0 to 1) are passed over; 0.8 is careful with names.
     seed:   of the pseudonyms.
     Labels are no personal data: the rows of a labelled task can be replaced in every split, so that a model is trained
     on pseudonyms and scored on them. Where answers are texts they are searched too, with the same pseudonyms; a test
@@ -42,7 +44,7 @@ def personal(
     wanted = kinds_of(kinds)
     splits = table["split"].to_pylist()
     answers = [] if data.labels else [answer or "" for answer in table["target"].to_pylist()]
-    find = finder([*texts, *answers], kinds=wanted, engine=engine, model=model)
+    find = finder([*texts, *answers], kinds=wanted, engine=engine, model=model, least=least)
     # Pseudonyms are keyed by all texts, so that whoever has only the result cannot test a guess.
     pseudonyms = Pseudonyms([*texts, *answers], seed=seed)
     ids, changes = table["id"].to_pylist(), table["changes"].to_pylist()
