@@ -266,6 +266,36 @@ def test_rows_that_nothing_can_be_learned_from_are_curated(
     assert len(kept) == len({tuple(row.items()) for row in rows})
 
 
+def test_strange_rows_pass_through_every_step(typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tunesmith.data.steps import step
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tunesmith.models.resolve.local", lambda spec: None)
+    strange = [
+        "",
+        " ",
+        "\x01\x02",
+        "=cmd|'/c calc'!A0",
+        'a\nb, "c"',
+        "\u202eabc",
+        "4" * 300,
+        "e" + "\u0301" * 300,
+        "?!",
+    ]
+    rows = [{"text": f"{text(at)} cash", "label": ("cards", "cash")[at % 2]} for at in range(60)]
+    rows += [{"text": cell, "label": ("cards", "cash")[at % 2]} for at, cell in enumerate(strange)]
+    write(tmp_path / "data.csv", rows)
+    words = [word for name in step.names() for word in ("--step", name)]
+    code, out, err = typed("curate", "data.csv", "--out", "run", "--target", "label", "--input", "text", *words)
+    assert code == 0, err
+    told = json.loads((tmp_path / "run" / "profile.json").read_text(encoding="utf-8"))
+    assert told["left_out"] == 3
+    assert "3 without text or target take no part" in out
+    for name in told["not_run"]:
+        assert f"{name:<16} not run: " in out
+    assert not (tmp_path / "run" / "cleaned.csv").read_text(encoding="utf-8").count("\x01")
+
+
 def _train_row(place: Path) -> int:
     """A train row that no other repeats."""
     import pyarrow.parquet as pq

@@ -30,6 +30,7 @@ CELLS: tuple[str, ...] = (
     "label_errors",
     "label_errors_human",
     "valuation",
+    "scale",
 )
 
 
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="cell label_errors: plant errors in this table; nothing is written")
     parser.add_argument("--input", default="text", help="its column of texts")
     parser.add_argument("--labels", default="label", help="its column of labels")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="cell scale: rows to curate")
     parser.add_argument("--table", action="store_true", help="only make the table of what was measured before")
     asked = parser.parse_args()
     asked.peer = dict(given.split("=", 1) for given in asked.peer)

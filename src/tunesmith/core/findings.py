@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -45,9 +45,9 @@ def save_findings(findings: Sequence[Finding], path: Path) -> None:
     import pyarrow.parquet as pq
 
     types = {"id": pa.int64(), "score": pa.float64()}
-    rows = [asdict(finding) for finding in findings]
+    names = [f.name for f in fields(Finding)]
     table = pa.table(
-        {f.name: pa.array([row[f.name] for row in rows], types.get(f.name, pa.string())) for f in fields(Finding)}
+        {name: pa.array([getattr(f, name) for f in findings], types.get(name, pa.string())) for name in names}
     )
     with whole(path) as draft:
         pq.write_table(table, draft)
@@ -57,4 +57,5 @@ def load_findings(path: Path) -> list[Finding]:
     """The findings that `save_findings` wrote, in order."""
     import pyarrow.parquet as pq
 
-    return [Finding(**row) for row in pq.read_table(path).to_pylist()]
+    table = pq.read_table(path).select([f.name for f in fields(Finding)])
+    return [Finding(*row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True)]
