@@ -17,7 +17,7 @@ from tunesmith.core.errors import ConfigError, MissingExtra
 from tunesmith.core.findings import load_findings
 from tunesmith.data.curate import CurateOptions, clean, curate
 from tunesmith.data.personal import checksums
-from tunesmith.data.personal.find import find
+from tunesmith.data.personal.find import common_words, find
 from tunesmith.data.personal.patterns import worth_searching
 from tunesmith.data.personal.pseudonyms import Pseudonyms
 from tunesmith.data.personal.report import described, places_in
@@ -91,6 +91,16 @@ def test_check_digits_against_published_examples() -> None:
     assert checksums.is_steuer_id("86095742719")
     assert checksums.is_nino("AB123456C")
     assert not checksums.is_nino("BG123456C")
+    assert checksums.is_chinese_id("11010519491231002X")
+    assert checksums.is_ahv("7569217076985")
+    assert checksums.is_tckn("10000000146")
+    assert checksums.is_nhs("9434765919")
+    assert checksums.is_rut("123456785")
+    assert checksums.is_tfn("123456782")
+    assert checksums.is_south_african("8001015009087")
+    assert checksums.is_belgian("85073003328")
+    assert checksums.is_curp("HEGG560427MVZRRL04")
+    assert not checksums.is_curp("HEGG560427MVZRRL05")
 
 
 @given(st.text(max_size=120))
@@ -231,3 +241,88 @@ def test_presidio_is_an_extra_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(MissingExtra) as missing:
         step.get("personal")(dataset(), engine="presidio")
     assert "tunesmith[pii]" in (missing.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("Dear Ms. Quillfeather,\n\nyour order is on its way", "Quillfeather"),
+        ('"We are ready," said Ifeoma Nwosu on Monday.', "Ifeoma Nwosu"),
+        ("Kind regards,\nBjarki Steinsson", "Bjarki Steinsson"),
+        ("Our founders are Lindiwe Zulu, Omar Haddad and Jun Takeda.", "Jun Takeda"),
+        ("my name is priya raman", "priya raman"),
+        ("Our nurse Amara Eze called. Later Eze wrote again.", "Eze"),
+    ],
+)
+def test_people_are_told_by_lists_shape_and_the_words_around(text: str, value: str) -> None:
+    assert kinds(text).get(value) == "person"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How do I exchange GBP for AUD, and what is SEPA?",
+        "Stocks Rise as Oil Prices Fall After Storm",
+        "The patient takes Metformin and Lisinopril for Diabetes.",
+        "Yahoo, Nokia and Hitachi reported a loss. Tata Steel Ltd did not.",
+        "Oops, I forgot. Yikes! Haha.",
+        "A Reporting Entity must tell the Regulator about a Petroleum Activity.",
+        "Please open Settings and choose Privacy.",
+        "THE CARD WAS NOT DELIVERED AND NOBODY HELPS ME",
+    ],
+)
+def test_other_capitals_are_no_people(text: str) -> None:
+    assert "person" not in kinds(text).values()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (
+            "Ship it to 4411 Kestrel Creek Road\nApt. 12\nDunmore\nIreland 55312 please",
+            "4411 Kestrel Creek Road\nApt. 12\nDunmore\nIreland 55312",
+        ),
+        (
+            "Meet me at the corner of 5 Alder Street and Rua das Flores 12.",
+            "the corner of 5 Alder Street and Rua das Flores 12",
+        ),
+        ("wir wohnen Am Weiher 7, 80331 München", "Am Weiher 7, 80331 München"),
+        ("P.O. Box 77 is ours", "P.O. Box 77"),
+    ],
+)
+def test_addresses_are_seen_whole(text: str, address: str) -> None:
+    found = next(value for value, kind in kinds(text).items() if kind == "address")
+    assert found.rstrip(".,") == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No. 12 Harlow State Beats Mexico St. 41",
+        "we are hiring 250 people and a 2-1 victory at home",
+        "i have a 60 gig drive and a 120 gb remote drive",
+        "it ended 3-2 on September 28 in the first round",
+    ],
+)
+def test_scores_and_measures_are_no_addresses(text: str) -> None:
+    assert "address" not in kinds(text).values()
+
+
+def test_the_data_itself_says_which_words_are_no_names() -> None:
+    texts = [
+        "press Blorp now",
+        "a blorp and a blorp",
+        "the blorp is red",
+        "one blorp",
+        "can i pay with ZQX here",
+        "tell me whether ZQX is ok",
+        "where has my ZQX gone",
+    ]
+    assert common_words(texts) == {"blorp", "zqx"}
+
+
+def test_values_of_a_small_score_can_be_passed_over() -> None:
+    assert step.get("personal")(dataset(), kinds=("all",), least=0.99) == step.get("personal")(
+        dataset(), kinds=("email",), least=0.99
+    )
+    assert {f.id for f in step.get("personal")(dataset(), kinds=("all",))} == {0, 1, 3}

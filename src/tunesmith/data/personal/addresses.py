@@ -75,7 +75,7 @@ _STREET_WORDS = frozenset(
 _UNIT_BEFORE = re.compile(rf"(?<!\w)(?:{_UNIT})[ ,]+\Z", re.I)
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 _MEASURE = re.compile(
-    r"^(?:january|february|march|april|may|june|july|august|september|october|november|december)\b|^\d+,? (?:x|per|of|to|and|or|in|on|at|for|by|the|a|an|days?|hours?|minutes?|weeks?|months?|years?|times|people|songs?)\b",
+    r"^(?:january|february|march|april|may|june|july|august|september|october|november|december)\b|^\d+,? (?:x|per|of|to|and|or|in|on|at|for|by|the|a|an|days?|hours?|minutes?|weeks?|months?|years?|times|people|songs?|gig|gb|mb|tb|ghz|mm|cm|km|kg|inch|percent|miles?|watts?)\b",
     re.I,
 )
 

@@ -132,3 +132,68 @@ def is_steuer_id(digits: str) -> bool:
         total = (int(digit) + product) % 10 or 10
         product = total * 2 % 11
     return digits[0] != "0" and (11 - product) % 10 == int(digits[10])
+
+
+def is_chinese_id(value: str) -> bool:
+    """Chinese resident id, 17 digits and one of 0-9X: ISO 7064 mod 11-2 (GB 11643)."""
+    total = sum(int(c) * (2 ** (17 - at) % 11) for at, c in enumerate(value[:17]))
+    return "10X98765432"[total % 11] == value[17].upper()
+
+
+def is_ahv(digits: str) -> bool:
+    """Swiss AHV number, 13 digits that begin with 756: the check of EAN-13."""
+    total = sum(int(c) * (3 if at % 2 else 1) for at, c in enumerate(digits[:12]))
+    return digits.startswith("756") and (10 - total % 10) % 10 == int(digits[12])
+
+
+def is_rrn(digits: str) -> bool:
+    """South Korean resident registration number, 13 digits, issued before October 2020."""
+    total = sum(int(c) * weight for c, weight in zip(digits, (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5), strict=False))
+    return (11 - total % 11) % 10 == int(digits[12])
+
+
+def is_cnp(digits: str) -> bool:
+    """Romanian personal code, 13 digits."""
+    rest = sum(int(c) * int(weight) for c, weight in zip(digits, "279146358279", strict=False)) % 11
+    return digits[0] != "0" and (1 if rest == 10 else rest) == int(digits[12])
+
+
+def is_tckn(digits: str) -> bool:
+    """Turkish identity number, 11 digits: the tenth from the odd and even places, the eleventh from all before."""
+    d = [int(c) for c in digits]
+    return d[0] != 0 and (7 * sum(d[0:9:2]) - sum(d[1:8:2])) % 10 == d[9] and sum(d[:10]) % 10 == d[10]
+
+
+def is_belgian(digits: str) -> bool:
+    """Belgian national number, 11 digits: 97 less the first nine modulo 97, with a 2 before them from 2000 on."""
+    check = int(digits[9:])
+    return check in (97 - int(digits[:9]) % 97, 97 - int("2" + digits[:9]) % 97)
+
+
+def is_nhs(digits: str) -> bool:
+    """UK NHS number, 10 digits: mod 11 with weights 10 to 2."""
+    rest = 11 - sum(int(c) * (10 - at) for at, c in enumerate(digits[:9])) % 11
+    return rest != 10 and rest % 11 == int(digits[9])
+
+
+def is_curp(value: str) -> bool:
+    """Mexican CURP, 18 characters: its letters numbered with an Ñ after N, weights 18 to 2, mod 10."""
+    signs = "0123456789ABCDEFGHIJKLMNÑOPQRSTUVWXYZ"
+    total = sum(signs.index(c) * (18 - at) for at, c in enumerate(value[:17]))
+    return (10 - total % 10) % 10 == int(value[17])
+
+
+def is_rut(value: str) -> bool:
+    """Chilean RUT, digits and a check of 0-9K: mod 11 with weights 2 to 7 from the right."""
+    total = sum(int(c) * (2 + at % 6) for at, c in enumerate(reversed(value[:-1])))
+    return "0K987654321"[total % 11] == value[-1].upper()
+
+
+def is_tfn(digits: str) -> bool:
+    """Australian tax file number, 9 digits: mod 11 with the weights 1 4 3 7 5 8 6 9 10."""
+    return sum(int(c) * weight for c, weight in zip(digits, (1, 4, 3, 7, 5, 8, 6, 9, 10), strict=True)) % 11 == 0
+
+
+def is_south_african(digits: str) -> bool:
+    """South African id, 13 digits: citizenship 0 to 2 in the eleventh place, and mod 10."""
+    return digits[10] in "012" and luhn(digits)

@@ -30,6 +30,8 @@ _LEAST = 0.45  # probability of the kind
 # Without one of these, a short word in capitals that no list holds is an abbreviation and no person.
 _INTRODUCED = frozenset(("title before", "named", "introduced", "signed", "speaker"))
 _FIRMS = frozenset(("company's form", "organisation listed"))  # with one of these it is no person
+_ARTICLES = frozenset(("a before", "an before"))  # "a Reporting Entity" is a term, unless a list knows the name
+_LISTED = frozenset(("given first", "given alone", "given within", "family last", "family alone"))
 _SURE = 0.9  # a name of this score makes its words names elsewhere in the text
 
 
@@ -90,7 +92,8 @@ def _judged(found: Candidate) -> Span | None:
     seen = evidence.features(found.around)
     sums = evidence.totals(seen)
     no_person = "short capitals" in seen and not _INTRODUCED.intersection(seen)
-    if no_person or _FIRMS.intersection(seen):
+    term = _ARTICLES.intersection(seen) and not _LISTED.intersection(seen)
+    if no_person or term or _FIRMS.intersection(seen):
         sums["person"] = -math.inf
     kind, total = max(sums.items(), key=lambda item: item[1])
     score = math.exp(total) / (1 + sum(math.exp(other) for other in sums.values()))
@@ -335,6 +338,8 @@ def _lower_case(
 ) -> Iterator[Span]:
     """Names without capitals: behind a strong cue, or a listed given name before an unknown word."""
     taken = {at for at, token in enumerate(tokens) if any(low < token.end and token.start < high for low, high in runs)}
+    # A text that has capitals within its sentences would have given them to a name.
+    uncapitalised = not any(_capital(token) and not token.opens and token.low != "i" for token in tokens)
     at = 0
     while at < len(tokens):
         token = tokens[at]
@@ -354,9 +359,9 @@ def _lower_case(
         before = text[max(0, token.start - 45) : token.start]
         full = " ".join(t.low for t in tokens[at - 1 : end])
         listed = token.low in GIVEN
-        if evidence.NAMED.search(before) or re.search(r"\b(?:mr|mrs|ms|dr)\.? $", before):
+        if evidence.NAMED.search(before) or re.search(r"\b(?:mr|mrs|dr)\.? $|\bms\. $", before):
             yield Span("person", token.start, tokens[end - 1].end, 0.8, "introduced, in lower case")
-        elif listed and end > at:
+        elif listed and end > at and uncapitalised:
             yield Span("person", token.start, tokens[end - 1].end, 0.75, "a given name in lower case and another")
         elif full in places.COUNTRIES or (_LIVED_IN.search(before)):
             yield Span("place", token.start, tokens[end - 1].end, 0.75, "a place, in lower case")

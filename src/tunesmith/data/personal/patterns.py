@@ -263,6 +263,44 @@ _IDS: tuple[tuple[re.Pattern[str], Callable[[str], bool], str, re.Pattern[str] |
         re.compile(r"(?<![\w-])\d{3}([ -]?)\d{3}\1\d{3}(?![\w-])"), checksums.luhn, "called a Canadian SIN",
         re.compile(r"\b(?:SIN|social insurance)\b"),
     ),
+    (
+        re.compile(r"(?<!\w)[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?!\w)"),
+        checksums.is_chinese_id, "the check of a Chinese id holds", None,
+    ),
+    (re.compile(r"(?<![\w.])756[. ]?\d{4}[. ]?\d{4}[. ]?\d{2}(?![\w-])"), checksums.is_ahv, "the check of a Swiss AHV number holds", None),
+    (
+        re.compile(r"(?<![\w-])\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])-[1-8]\d{6}(?![\w-])"), checksums.is_rrn,
+        "the check of a South Korean id holds", None,
+    ),
+    (
+        re.compile(r"(?<![\w-])[1-8]\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{6}(?![\w-])"), checksums.is_cnp,
+        "called a Romanian CNP", re.compile(r"\b(?:cnp|cod numeric)\b", re.I),
+    ),
+    (
+        re.compile(r"(?<![\w.-])[1-9]\d{10}(?![\w-])"), checksums.is_tckn, "called a Turkish id",
+        re.compile(r"\b(?:tckn|t\.?c\.? kimlik|kimlik no)", re.I),
+    ),
+    (
+        re.compile(r"(?<![\w.])\d{2}\.(?:0\d|1[0-2])\.[0-3]\d-\d{3}\.\d{2}(?!\w)"), checksums.is_belgian,
+        "the check of a Belgian national number holds", None,
+    ),
+    (
+        re.compile(r"(?<![\w-])\d{3}([ -]?)\d{3}\1\d{4}(?![\w-])"), checksums.is_nhs, "called an NHS number",
+        re.compile(r"\bnhs\b", re.I),
+    ),
+    (
+        re.compile(r"(?<!\w)[A-Z]{4}\d{2}(?:0[1-9]|1[0-2])[0-3]\d[HMX][A-Z]{5}[A-Z\d]\d(?!\w)"), checksums.is_curp,
+        "the check of a Mexican CURP holds", None,
+    ),
+    (re.compile(r"(?<![\w.])\d{1,2}\.\d{3}\.\d{3}-[\dkK](?!\w)"), checksums.is_rut, "the check of a Chilean RUT holds", None),
+    (
+        re.compile(r"(?<![\w-])\d{3} ?\d{3} ?\d{3}(?![\w-])"), checksums.is_tfn, "called a tax file number",
+        re.compile(r"\b(?:tfn|tax file)\b", re.I),
+    ),
+    (
+        re.compile(r"(?<![\w-])\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]) ?\d{4} ?[012]\d{2}(?![\w-])"),
+        checksums.is_south_african, "called a South African id", re.compile(r"\b(?:id|identity)\b", re.I),
+    ),
 )  # fmt: skip
 _DOCUMENT = re.compile(
     r"\b(?:passport|driver'?s?'? ?licen[cs]e|driving ?licen[cs]e|licen[cs]e|national id|identity card|id card|personalausweis|"
