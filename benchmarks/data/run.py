@@ -31,6 +31,8 @@ CELLS: tuple[str, ...] = (
     "label_errors_human",
     "valuation",
     "scale",
+    "facts",
+    "outliers",
 )
 
 

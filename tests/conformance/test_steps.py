@@ -50,7 +50,9 @@ def written(folder: Path) -> Dataset:
         text = f"Agent: How can I help?\nCustomer: I sent {parcels} parcels to {city} on {day}. Nothing was lost."
         answer = f"The customer sent {parcels} parcels to {city} on {day}. No parcel was lost, case {at + 100}."
         rows.append(("train" if at % 8 else "dev", text, answer))
+    rows[9] = ("train", rows[9][1], rows[9][2].replace("4 parcels", "5 parcels"))  # type: ignore[union-attr]
     rows[11] = ("train", rows[11][1], "OMG hey u guys WHERE IS MY STUFF??? i want my money NOW ok!!! pls call me lol")
+    rows[20] = ("train", "Striker scores twice as visitors win a stormy derby", rows[20][2])
     rows += [("test", rows[at][1] + f" Box {at}.", None) for at in (1, 2, 3)]
     return _table(folder, rows, ())
 
