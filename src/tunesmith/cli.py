@@ -177,6 +177,12 @@ def curate(  # noqa: PLR0913
     was, now = made.profile["rows"]
     for told in made.profile["steps"]:
         typer.echo(f"   {told['step']:<16} " + ", ".join(f"{n:,} {_DONE[what]}" for what, n in told["counts"].items()))
+    if made.profile["personal"]:
+        held = (
+            ", ".join(f"{one['values']:,} x {one['kind']}" for one in made.profile["personal"]["found"]) or "none found"
+        )
+        left = ", ".join(made.profile["personal"]["not_searched"])
+        typer.echo(f"   personal data: {held}" + (f"; not searched: {left}" if left else ""))
     for name, why in made.profile["not_run"].items():
         typer.echo(f"   {name:<16} not run: {why}")
     if undo:

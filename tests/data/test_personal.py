@@ -15,6 +15,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, MissingExtra
 from tunesmith.core.findings import load_findings
+from tunesmith.data.comparison import compare
 from tunesmith.data.curate import CurateOptions, clean, curate
 from tunesmith.data.personal import checksums
 from tunesmith.data.personal.find import common_words, find
@@ -23,6 +24,7 @@ from tunesmith.data.personal.pseudonyms import Pseudonyms
 from tunesmith.data.personal.report import described, places_in
 from tunesmith.data.personal.spans import KINDS, PATTERN_KINDS, Span
 from tunesmith.data.steps import step
+from tunesmith.evaluation.curation_page import render_profile
 
 
 def kinds(text: str) -> dict[str, str]:
@@ -326,3 +328,21 @@ def test_values_of_a_small_score_can_be_passed_over() -> None:
         dataset(), kinds=("email",), least=0.99
     )
     assert {f.id for f in step.get("personal")(dataset(), kinds=("all",))} == {0, 1, 3}
+
+
+def test_the_profile_says_what_was_found_and_what_was_not_looked_for(tmp_path: Path) -> None:
+    data = dataset()
+    after = curate(data, CurateOptions(steps=("personal",)), Context(tmp_path))
+    profile = compare(data, after, load_findings(tmp_path / "findings.parquet"))
+    told = profile["personal"]
+    assert {one["kind"]: one["values"] for one in told["found"]} == {"e-mail address": 1, "phone number": 1}
+    assert "person" in told["not_searched"]
+    page = render_profile({**profile, "title": "t"})
+    assert "Not searched: postal address, postal code, person" in page
+    assert "names that are everyday words" in page
+
+
+def test_a_profile_without_the_step_says_nothing_of_personal_data(tmp_path: Path) -> None:
+    data = dataset()
+    after = curate(data, CurateOptions(steps=("repair",)), Context(tmp_path))
+    assert compare(data, after, [])["personal"] == {}

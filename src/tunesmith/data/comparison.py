@@ -17,6 +17,7 @@ from tunesmith.core.dataset import Dataset
 from tunesmith.core.findings import Finding
 from tunesmith.data.curate import positions
 from tunesmith.data.duplicates import group_texts
+from tunesmith.data.personal.spans import KINDS
 from tunesmith.data.steps import step
 from tunesmith.data.summary import describe_lengths, guess_languages
 
@@ -49,7 +50,22 @@ def compare(before: Dataset, after: Dataset, findings: Sequence[Finding]) -> dic
         "copies": [_copies(data, found) for data, found in zip((before, after), texts, strict=True)],
         "languages": [guess_languages(found) for found in texts],
         "steps": _steps(before, findings),
+        "personal": _personal(after.notes.get("personal", {})),
         "not_run": dict(after.notes.get("curation", {}).get("steps_not_run", {})),
+    }
+
+
+def _personal(told: Mapping[str, Any]) -> dict[str, Any]:
+    """What the step `personal` found and what it could not have, in words; empty where it did not run."""
+    if not told:
+        return {}
+    return {
+        "found": [
+            {"kind": KINDS[kind], "values": counts["values"], "texts": counts["texts"]}
+            for kind, counts in told["kinds"].items()
+        ],
+        "not_searched": [KINDS[kind] for kind in told["not_searched"]],
+        "cannot_find": list(told["cannot_find"]),
     }
 
 

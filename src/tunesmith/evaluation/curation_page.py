@@ -73,6 +73,7 @@ def render_profile(profile: Mapping[str, Any]) -> str:
         length_rows=_length_rows(profile["lengths"]),
         languages=_languages(profile["languages"]),
         steps=[_step(one) for one in told], not_run=profile["not_run"], rows=(before, after),
+        personal=profile.get("personal", {}),
     )  # fmt: skip
 
 
