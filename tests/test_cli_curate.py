@@ -94,7 +94,17 @@ def test_the_run_holds_cleaned_data_findings_and_profile(place: Path) -> None:
     assert any(row["text"].endswith(" bell") for row in cleaned)
     profile = json.loads((place / "run" / "profile.json").read_text(encoding="utf-8"))
     assert profile["rows"] == [43, 43 - len(gone)]
-    assert "<h1" in (place / "run" / "profile.html").read_text(encoding="utf-8")
+    assert "--undo repair</code>" in (place / "run" / "profile.html").read_text(encoding="utf-8")
+
+
+def test_what_is_loaded_of_a_run_begins_with_the_texts_as_they_were_read(place: Path) -> None:
+    from tunesmith.tracing import load_curation
+
+    before, after, findings = load_curation(place / "run")
+    assert before.table["text"][10].as_py() == table()[10]["text"]
+    fixed = {f.id: f for f in findings if f.action == "fix"}
+    assert fixed[10].was == before.table["text"][10].as_py()
+    assert fixed[10].fix in after.table["text"].to_pylist()
 
 
 def test_a_dry_run_says_all_and_writes_nothing(typed: Typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

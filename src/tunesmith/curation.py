@@ -23,7 +23,7 @@ from tunesmith.core.files import whole, write_json
 from tunesmith.core.findings import Finding, load_findings
 from tunesmith.core.run import Run
 from tunesmith.data.comparison import compare
-from tunesmith.data.curate import check_options, curate, positions, reviewed
+from tunesmith.data.curate import as_read, check_options, curate, positions, reviewed
 from tunesmith.data.detect import Unsure
 from tunesmith.data.ingest import IngestOptions, ingest
 from tunesmith.data.writing import write_cleaned
@@ -97,8 +97,8 @@ def _curated(request: Request, listeners: Iterable[Listener]) -> Curated:
         after = run.stage(curate, before, reviewed(config.curate, before, paths_of(config.data), run.emit))
         findings = load_findings(folder / "02-curate" / "findings.parquet")
         profile = {
-            "title": paths_of(config.data)[0].name, **compare(before, after, findings),
-            **kept_evidence(folder, before, findings),
+            "title": paths_of(config.data)[0].name, "run": str(folder), **compare(before, after, findings),
+            **kept_evidence(folder, as_read(before), findings),
         }  # fmt: skip
         files = write_cleaned(before, after, config.data, folder)
         files.append(_write_findings(before, findings, folder / "findings.csv"))

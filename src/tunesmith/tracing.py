@@ -11,6 +11,7 @@ from tunesmith.core.errors import ConfigError, RunError, did_you_mean
 from tunesmith.core.findings import Finding, load_findings
 from tunesmith.core.run import check_format
 from tunesmith.data.comparison import where_of
+from tunesmith.data.curate import as_read
 
 _VERDICTS = {"accept": "accepted", "reject": "rejected", "edit": "written"}
 
@@ -28,8 +29,8 @@ class Answer:
 class Story:
     """One row from file to verdict.
 
-    where: file and line (or row). read: the text as it was read; text, target: as *ingest* left them to group and split
-    by (the target of a test row is None until the run was evaluated); target_read: the target's spelling in the file.
+    where: file and line (or row). read: the text as it was read. target: as *ingest* left it (that of a test row is
+    None until the run was evaluated); target_read: its spelling in the file, where that is another.
     now: (text, target) after curation, None if the row was dropped.
     """
 
@@ -38,7 +39,6 @@ class Story:
     hash: str
     split: str
     read: str
-    text: str
     target_read: str | None
     target: str | None
     findings: tuple[Finding, ...]
@@ -109,7 +109,7 @@ def trace(folder: Path, row: str) -> Story:
     target, answers = _answers(folder, number)
     return Story(
         id=number, where=where_of(facts), hash=facts["hash"], split=facts["split"],
-        read=facts["text"] if facts.get("original.text") is None else facts["original.text"], text=facts["text"],
+        read=facts["text"],
         target_read=facts.get("original.target"), target=facts["target"] if target is None else target,
         findings=tuple(f for f in findings if f.id == number), now=now, changes=changes,
         group=tuple(int(i) for i in before.table["id"].to_numpy()[same] if i != number), answers=answers,
@@ -117,7 +117,10 @@ def trace(folder: Path, row: str) -> Story:
 
 
 def load_curation(folder: Path) -> tuple[Dataset, Dataset, list[Finding]]:
-    """(as ingested, as curated, findings) of a run; RunError if there is none or it has not got that far."""
+    """(as read, as curated, findings) of a run; RunError if there is none or it has not got that far.
+
+    As read: rows, splits and targets as *ingest* left them, texts as they were read, which is where *curate* begins.
+    """
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run.", hint="tunesmith runs  lists the runs here.")
     check_format(folder)
@@ -125,7 +128,7 @@ def load_curation(folder: Path) -> tuple[Dataset, Dataset, list[Finding]]:
         if not (folder / name / "stage.json").exists():
             raise RunError(f"{folder}: {name} is missing or not finished.", hint=f"tunesmith curate {folder}")
     findings = load_findings(folder / "02-curate" / "findings.parquet")
-    return Dataset.load(folder / "01-ingest"), Dataset.load(folder / "02-curate"), findings
+    return as_read(Dataset.load(folder / "01-ingest")), Dataset.load(folder / "02-curate"), findings
 
 
 def _position(data: Dataset, row: str) -> int:

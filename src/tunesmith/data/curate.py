@@ -78,7 +78,7 @@ def curate(data: Dataset, options: CurateOptions, ctx: Context) -> Dataset:
         settings["leaks"] = {"keep": True, **settings["leaks"]}
     found: list[Finding] = []
     skipped: dict[str, str] = {}
-    before, data = data, _as_read(data)
+    before, data = data, as_read(data)
     named = {ruling.step for ruling in options.reviewed} - set(settings)
     for name in sorted(n for n in named if policy.get(n) != "off"):  # reviewed once, not run this time
         data, findings = _done(data, name, [], "", options.reviewed)
@@ -166,7 +166,7 @@ def check_options(options: CurateOptions) -> tuple[dict[str, Policy], dict[str, 
     return policy, settings
 
 
-def _as_read(data: Dataset) -> Dataset:
+def as_read(data: Dataset) -> Dataset:
     """The Dataset with its texts as they were read: what *ingest* mended, to split by, is `repair`'s to do or leave."""
     import pyarrow as pa
     import pyarrow.compute as pc
