@@ -26,6 +26,7 @@ CELLS: tuple[str, ...] = (
     "personal",
     "style",
     "evidence",
+    "evidence_planted",
     "duplicates",
     "label_errors",
     "label_errors_human",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _EXPONENTS = np.linspace(0.1, 1.5, 29)
 _BOOTSTRAPS = 500
 _FEWEST_SIZES = 3
+_TRIED = 3  # sizes at which the law is tried on what is known
 # No curve of a few sizes is known more exactly than this; keeps an interval where all orders happen to agree.
 _LEAST_SPREAD = 0.002
 
@@ -40,13 +41,15 @@ class Curve:
     """Scores at nested sizes and the power laws that fit them.
 
     sizes: (m,) increasing; scores: (orders, m), each row one order of the rows. laws: (bootstraps, 3) of a, b, c;
-    noise: standard deviation of a score at the largest size, from the luck of the rows.
+    noise: standard deviation of a score at the largest size, from the luck of the rows. miss: by how much the law has
+    missed on what is known, per doubling of the rows.
     """
 
     sizes: NDArray[np.int64]
     scores: NDArray[np.float64]
     laws: NDArray[np.float64]
     noise: float
+    miss: float = 0.0
 
     def at(self, rows: int) -> NDArray[np.float64]:
         """(bootstraps,) expected score after training on so many rows."""
@@ -57,10 +60,12 @@ class Curve:
         """Score and gain at `rows`; the interval is of the score that one training on such rows would have."""
         tail = (1 - confidence) / 2
         now, then = self.at(int(self.sizes[-1])), self.at(rows)
-        luck = np.random.default_rng(0).normal(size=len(then)) * self.noise * math.sqrt(self.sizes[-1] / rows)
-        low, high = np.quantile(np.clip(then + luck, 0.0, 1.0), [tail, 1 - tail])
+        rng = np.random.default_rng(0)
+        luck = rng.normal(size=len(then)) * self.noise * math.sqrt(self.sizes[-1] / rows)
+        astray = rng.normal(size=len(then)) * self.miss * abs(math.log2(rows / self.sizes[-1]))
+        low, high = np.quantile(np.clip(then + luck + astray, 0.0, 1.0), [tail, 1 - tail])
         gain = then - now
-        least, most = np.quantile(gain, [tail, 1 - tail])
+        least, most = np.quantile(gain + astray, [tail, 1 - tail])
         middle = float(np.median(then))
         return Forecast(
             rows, middle, (float(min(low, middle)), float(max(high, middle))), float(np.median(gain)),
@@ -85,7 +90,8 @@ def fit_curve(sizes: Sequence[int], scores: NDArray[np.float64], *, seed: int = 
     scores: (orders, m). At the largest size all orders train on the same rows and agree: how far that one score may lie
     from its expectation is taken from the spread at half the size. (A subset of half the rows, drawn without
     replacement, spreads by sqrt(1/2) of what fresh rows would; a score at twice the rows by sqrt(1/2) again. The two
-    factors cancel.) The noise enters each bootstrap sample, shrinking with the square root of the rows.
+    factors cancel.) The noise enters each bootstrap sample. By how much laws through smaller sizes have missed the
+    last three sizes widens every forecast with its doublings: without it, intervals held in 73 % of 60 tries.
     """
     n = np.asarray(sizes, dtype=np.int64)
     s = np.asarray(scores, dtype=np.float64)
@@ -100,7 +106,24 @@ def fit_curve(sizes: Sequence[int], scores: NDArray[np.float64], *, seed: int = 
     shared = noise * np.sqrt(n / n[-1])
     drawn = drawn + rng.normal(size=drawn.shape) * shared
     spread = np.maximum(s.std(axis=0, ddof=1) / math.sqrt(orders), _LEAST_SPREAD) ** 2 + shared**2
-    return Curve(n, s, _fitted(n, drawn, 1.0 / spread), noise)
+    return Curve(n, s, _fitted(n, drawn, 1.0 / spread), noise, _miss(n, s.mean(axis=0), 1.0 / spread))
+
+
+def _miss(n: NDArray[np.int64], means: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Root mean square of what laws through smaller sizes missed at twice their largest; 0 where none can be tried.
+
+    A score that does not follow a power law (a label that is only now being learnt) shows itself here.
+    """
+    found = []
+    for end in range(len(n) - 1, -1, -1):
+        known = n <= n[end] / 2 * 1.05
+        if known.sum() < _FEWEST_SIZES:
+            break
+        a, b, c = _fitted(n[known], means[None, known], weights[known])[0]
+        found.append(float(means[end] - (a - b * float(n[end]) ** -c)))
+        if len(found) == _TRIED:
+            break
+    return math.sqrt(sum(miss**2 for miss in found) / len(found)) if found else 0.0
 
 
 def _fitted(n: NDArray[np.int64], drawn: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
