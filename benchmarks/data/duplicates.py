@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from plants import COPIES, look_alikes, plant
-from report import row
+from report import RESULTS, row
 from tables import DEVELOPED_ON, TABLES, texts_of
 
 SEEDS = (11, 12, 13)
@@ -67,7 +67,18 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
             seeds=len(seeds), peer="datasketch 2.0" if peer else None,
             peer_value=1e4 * peer_seconds / rows_read if peer else None, command=COMMAND)
     )  # fmt: skip
-    return [*out, *read_by_hand(asked.shared)]
+    return [*(_with_peer(found) for found in out), *read_by_hand(asked.shared)]
+
+
+def _with_peer(found: dict[str, Any]) -> dict[str, Any]:
+    """The row with what the peer reached before on the same planted rows, where it was not asked this time."""
+    path = RESULTS / "duplicates.json"
+    if found["peer"] is not None or not path.exists():
+        return found
+    for before in json.loads(path.read_text(encoding="utf-8")):
+        if before["measure"] == found["measure"] and before["n"] == found["n"] and before["seeds"] == found["seeds"]:
+            return {**found, "peer": before["peer"], "peer_value": before["peer_value"]}
+    return found
 
 
 def planted_table(texts: list[str], seed: int) -> Table:
@@ -114,8 +125,8 @@ def _rows(
         measure = f"look-alikes left alone, other {kind[5:]}" if wrong else f"copies found, {kind}"
         value, other = (1 - found, None if peer is None else 1 - peer) if wrong else (found, peer)
         out.append(
-            row(f"{measure}; {label}", value, bar=0.98, unit="share", interval=_interval(value, n), n=n, seeds=seeds,
-                peer=None if peer is None else "datasketch 2.0", peer_value=other, command=COMMAND,
+            row(f"{measure}; {label}", value, bar=0.98, unit="share", interval=share_interval(value, n), n=n,
+                seeds=seeds, peer=None if peer is None else "datasketch 2.0", peer_value=other, command=COMMAND,
                 by_table={t: _share(1 - hits[t][kind] / planted[t][kind] if wrong else hits[t][kind] / planted[t][kind])
                           for t in tables if planted[t][kind]})
         )  # fmt: skip
@@ -131,8 +142,8 @@ def _rows(
         ("precision over planted copies and look-alikes", right / max(right + false, 1), right + false, other),
     ):  # fmt: skip
         out.append(
-            row(f"{measure}; {label}", value, bar=0.98, unit="share", interval=_interval(value, n), n=n, seeds=seeds,
-                peer=None if theirs is None else "datasketch 2.0", peer_value=peer, command=COMMAND)
+            row(f"{measure}; {label}", value, bar=0.98, unit="share", interval=share_interval(value, n), n=n,
+                seeds=seeds, peer=None if theirs is None else "datasketch 2.0", peer_value=peer, command=COMMAND)
         )  # fmt: skip
     return out
 
@@ -163,12 +174,12 @@ def read_by_hand(shared: Path) -> list[dict[str, Any]]:
         right, all_ = right + good, all_ + len(read)
     return [
         row("unplanted pairs read by hand, right", right / max(all_, 1), bar=0.98, unit="share",
-            interval=_interval(right / max(all_, 1), all_), n=all_, by_table=by_table, wrong=dict(wrong),
+            interval=share_interval(right / max(all_, 1), all_), n=all_, by_table=by_table, wrong=dict(wrong),
             found_but_not_read=unread, command=COMMAND)
     ]  # fmt: skip
 
 
-def _interval(share: float, n: int) -> list[float]:
+def share_interval(share: float, n: int) -> list[float]:
     """95 % interval of a share (Wilson 1927)."""
     if n == 0:
         return [0.0, 1.0]

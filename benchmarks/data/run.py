@@ -34,6 +34,10 @@ CELLS: tuple[str, ...] = (
     "scale",
     "facts",
     "outliers",
+    "meaning",
+    "leaks",
+    "language",
+    "steps_speed",
 )
 
 

@@ -60,6 +60,11 @@ def kind(one: str, other: str) -> str | None:
         ),
         ("will it be delivered on sunday or so", "will it be delivered on monday or so", None),
         ("pound to euro", "euro to pound", None),
+        ("i do not want to top up my card", "i do now want to top up my card", None),
+        ("as soon as the card is here i will use it", "as son as the card is here i will use it", "spelling"),
+        ("i don't know where my card is", "i dor't know where my card is", "spelling"),
+        ("please unblock my new card for me", "please block my new card for me", None),
+        ("where is my card", "where is my card pin", None),
     ],
 )
 def test_spelling_and_order_make_the_same_text_and_other_names_and_numbers_do_not(

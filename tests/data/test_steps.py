@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -121,6 +122,30 @@ def test_a_row_in_another_language_is_flagged_and_a_table_of_two_languages_is_no
     english = [("train", f"{OTHER} number {at} please tell me", "a") for at in range(40)]
     assert found(language(data(*english, ("test", german, None)))) == [(40, "flag")]
     assert language(data(*english, *[("train", german, "a")] * 20)) == []
+
+
+def test_foreign_rows_are_flagged_though_they_share_their_words() -> None:
+    german = "ich habe gestern eine neue karte bestellt und sie ist noch nicht angekommen seit tag"
+    english = [("train", f"{OTHER} number {at} please tell me", "a") for at in range(200)]
+    findings = language(data(*english, *[("train", f"{german} {at}", "a") for at in range(8)]))
+    assert [f.id for f in findings] == list(range(200, 208))
+
+
+def test_what_repeats_in_other_words_is_flagged_where_the_encoder_lies_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = data(("train", "where can i buy a ticket", "a"), ("train", "where can i purchase a ticket", "a"))
+    module = sys.modules[duplicates.__module__]
+    monkeypatch.setattr(module, "sentence_vectors", lambda texts, encoder: np.ones((len(texts), 1), np.float32))
+    findings = duplicates(rows, meaning="flag")
+    assert [(f.id, f.action, f.kind) for f in findings] == [(1, "flag", "meaning")]
+    assert duplicates(rows) == []
+    monkeypatch.setattr(module, "sentence_vectors", lambda texts, encoder: None)
+    with pytest.raises(CannotRun, match="not on this machine"):
+        duplicates(rows, meaning="flag")
+
+
+def test_the_majority_of_equal_texts_is_suggested() -> None:
+    rows = data(("train", ASKS, "a"), ("train", ASKS.upper(), "a"), ("train", ASKS, "b"), ("train", OTHER, "b"))
+    assert [(f.fix, f.field) for f in conflicts(rows)] == [(None, "text"), (None, "text"), ("a", "target")]
 
 
 def test_rare_and_misspelt_labels_are_flagged() -> None:

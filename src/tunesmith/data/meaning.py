@@ -1,19 +1,19 @@
 """Pairs of texts that say the same in other words, by sentence vectors.
 
+Two texts that share most of their words are close as wholes even if they say two things ("with apple pay", "with google
+pay"). So the words that differ are read by themselves as well: the cosine of the wholes and the cosine of what differs
+must together reach a bound. Pairs that differ in a number, a negation, a name, or a word of one set (data/opposites.py)
+are left out, however close.
+
 Nearest neighbours are measured exactly up to 50,000 different texts (blocked matrix products), beyond that within
-cells around sampled texts. Two thresholds, both read from the table itself:
+cells around sampled texts.
 
-* the whole texts must be as close as copies made of this table's own texts by one misspelling (the tenth percentile),
-  and closer than all but one in ten thousand random pairs;
-* the words that differ must be closer than words that stand in the same place elsewhere in the table (19 in 20 of
-  those): "with apple pay" and "with google pay" are close as wholes, but "apple" and "google" are only neighbours.
-
-What this does not see: texts whose meaning turns on one word that the encoder does not tell apart.
+What this does not see: opposites and siblings that the list lacks, and texts whose meaning turns on who does what.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ import numpy as np
 
 from tunesmith.data.duplicates import normalise
 from tunesmith.data.near import Near, Pair
+from tunesmith.data.opposites import opposed
 from tunesmith.data.wording import differing, says_otherwise
 
 if TYPE_CHECKING:
@@ -30,107 +31,83 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
 
 EXACT_UP_TO = 50_000
+# Cosine of the wholes plus cosine of what differs. Measured on 200 exchanges of synonyms and 600 of other words in
+# three tables: 1.38 keeps 87 % of the former and 1 to 2 % of the latter (docs/stages/curate.md: what that gives
+# elsewhere).
+BOUND = 1.38
+_WHOLE = 0.8
 _BLOCK = 1024
 _CELL = 5_000
 _NEIGHBOURS = 12
-_MADE = 200  # texts that thresholds are read from
 _RANDOM = 50_000
-_FEWEST = 20  # made texts below which a threshold says nothing
 _SHORTEST = 3  # words; shorter texts have too little to say
+_NAME = re.compile(r"(?<=[a-z0-9,;)] )[A-Z][^\W\d_]+")
+_TITLE = 0.6  # share of capitalised words from which capitals mark no names
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """pairs: numbers as in `Near.exact`. whole, words: the two thresholds (cosines), None where none could be read."""
+    """pairs: numbers as in `Near.exact`. whole: the least cosine of two wholes that was looked at."""
 
     pairs: tuple[Pair, ...]
-    whole: float | None
-    words: float | None
-    how: str
+    whole: float
 
 
-def meaning_pairs(texts: Sequence[str], near: Near, embed: Embed, *, seed: int = 0) -> Meaning:
+def meaning_pairs(texts: Sequence[str], near: Near, embed: Embed, *, bound: float = BOUND, seed: int = 0) -> Meaning:
     """Pairs among the different texts of `near` that are close in meaning and not in `near.pairs` already.
 
-    embed: texts -> (n, width) float32 unit vectors. Pairs that differ in a number, a negation or another turning word
-    are left out, however close.
+    embed: texts -> (n, width) float32 unit vectors. A pair's score is the mean of its two cosines. The wholes must
+    besides be closer than all but one in ten thousand random pairs of the table.
     """
     first: dict[int, int] = {}
     for at, number in enumerate(near.exact.tolist()):
         first.setdefault(number, at)
     numbers = [n for n, at in first.items() if len(normalise(texts[at]).split()) >= _SHORTEST]
+    if len(numbers) < 2:
+        return Meaning((), _WHOLE)
     originals = [texts[first[n]] for n in numbers]
     keys = [normalise(text) for text in originals]
     rng = np.random.default_rng(seed)
-    made = _exchanged(keys, rng)
-    if len(made) < _FEWEST:
-        return Meaning(
-            (), None, None, f"not measured: {len(keys):,} texts share too few places to read thresholds from"
-        )
     vectors = embed(originals)
-    whole = _whole_threshold(originals, vectors, embed, rng)
-    pieces = embed([word for pair in made for word in pair])
-    words = float(np.quantile((pieces[0::2] * pieces[1::2]).sum(axis=1), 0.95))
+    whole = _least(vectors, rng)
     known = {(pair.one, pair.other) for pair in near.pairs}
-    close = []
+    close: list[tuple[int, int, float]] = []
+    pieces: list[str] = []
     for a, b, cosine in _neighbours(vectors, whole, rng):
-        one, other = sorted((numbers[a], numbers[b]))
-        if (one, other) in known or says_otherwise(keys[a], keys[b]):
+        if tuple(sorted((numbers[a], numbers[b]))) in known or says_otherwise(keys[a], keys[b]):
             continue
-        close.append((one, other, a, b, cosine))
-    parts = [differing(keys[a], keys[b]) for _, _, a, b, _ in close]
-    kept = [at for at, (lost, gained) in enumerate(parts) if lost and gained]
-    pieces = embed([piece for at in kept for piece in parts[at]]) if kept else np.zeros((0, 1), np.float32)
-    agree = (pieces[0::2] * pieces[1::2]).sum(axis=1)
-    found = sorted(
-        Pair(close[at][0], close[at][1], "meaning", round(float(min(close[at][4], 1.0)), 3))
-        for at, cosine in zip(kept, agree.tolist(), strict=True)
-        if cosine >= words
-    )
-    how = f"cosine of at least {whole:.2f}, of the differing words {words:.2f}; both read from this table"
-    return Meaning(tuple(found), whole, words, how)
+        lost, gained = differing(keys[a], keys[b])
+        if not lost or not gained or opposed(lost.split(), gained.split()):
+            continue
+        if _names(originals[a], lost) and _names(originals[b], gained):
+            continue
+        close.append((a, b, cosine))
+        pieces += [lost, gained]
+    if not close:
+        return Meaning((), whole)
+    read = embed(pieces)
+    apart = (read[0::2] * read[1::2]).sum(axis=1)
+    found = []
+    for (a, b, cosine), piece in zip(close, apart.tolist(), strict=True):
+        if cosine + piece >= bound:
+            one, other = sorted((numbers[a], numbers[b]))
+            found.append(Pair(one, other, "meaning", round(min(max((cosine + piece) / 2, 0.0), 1.0), 3)))
+    return Meaning(tuple(sorted(found)), whole)
 
 
-def _exchanged(keys: Sequence[str], rng: np.random.Generator) -> list[tuple[str, str]]:
-    """Pairs of words that stand between the same neighbours in two texts, at most one per place."""
-    places: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for key in keys:
-        words = ["", *key.split(), ""]
-        for at in range(1, len(words) - 1):
-            if len(words[at]) >= 4:
-                places[words[at - 1], words[at + 1]].add(words[at])
-    chosen = sorted((place, sorted(words)) for place, words in places.items() if len(words) > 1)
-    picked = rng.permutation(len(chosen))[:_MADE]
-    out = []
-    for at in picked.tolist():
-        words = chosen[at][1]
-        a, b = rng.choice(len(words), size=2, replace=False)
-        out.append((words[int(a)], words[int(b)]))
-    return out
+def _names(text: str, words: str) -> bool:
+    """Whether a name stands among these words of the text: capitalised within a sentence that is no headline."""
+    spoken = re.findall(r"[^\W\d_]+", text)
+    if sum(word[:1].isupper() for word in spoken) > _TITLE * len(spoken):
+        return False
+    names = {name.casefold() for name in _NAME.findall(text)}
+    return any(word in names for word in words.split())
 
 
-def _whole_threshold(
-    texts: Sequence[str], vectors: NDArray[np.float32], embed: Embed, rng: np.random.Generator
-) -> float:
-    n = len(texts)
-    a, b = rng.integers(0, n, size=(2, _RANDOM))
+def _least(vectors: NDArray[np.float32], rng: np.random.Generator) -> float:
+    a, b = rng.integers(0, len(vectors), size=(2, _RANDOM))
     chance = (vectors[a[a != b]] * vectors[b[a != b]]).sum(axis=1)
-    picked = rng.permutation(n)[:_MADE]
-    copies = embed([_misspelt(texts[int(at)], rng) for at in picked])
-    like = (vectors[picked] * copies).sum(axis=1)
-    return float(max(np.quantile(chance, 0.9999), np.quantile(like, 0.1)))
-
-
-def _misspelt(text: str, rng: np.random.Generator) -> str:
-    """The text with two neighbouring letters of its longest word changed over."""
-    words = text.split()
-    at = max(range(len(words)), key=lambda i: len(words[i]))
-    word = words[at]
-    if len(word) < 3:
-        return text
-    cut = int(rng.integers(1, len(word) - 1))
-    words[at] = word[:cut] + word[cut + 1] + word[cut] + word[cut + 2 :]
-    return " ".join(words)
+    return float(min(max(_WHOLE, np.quantile(chance, 0.9999)), 0.95)) if len(vectors) >= _CELL else _WHOLE
 
 
 def _neighbours(vectors: NDArray[np.float32], floor: float, rng: np.random.Generator) -> list[tuple[int, int, float]]:

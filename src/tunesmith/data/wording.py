@@ -24,6 +24,8 @@ Kind = Literal["order", "spelling", "wording", "meaning"]
 
 # Fewer words than this in another order may say something else ("pound to euro").
 FEWEST_REORDERED = 7
+# The Jaccard index from which words put into a shorter text than eight words leave it the same.
+_SHORT = 0.85
 # Spelling mistakes that leave a text the same: two, and one more for each ten words.
 _MISTAKES = 2
 # A word this frequent in the table, or in the lists below, is a word; a rarer one may be a misspelling.
@@ -42,10 +44,11 @@ def _words(text: str) -> frozenset[str]:
 
 # Normalising leaves "don t" of "don't": one word again.
 _STEMS = "don doesn didn won wouldn can couldn shouldn isn aren wasn weren hasn haven hadn mustn needn shan ain mightn"
-_CUT = re.compile(r"\b(\w+n) t\b")
+_ONLY_STEMS = "|".join(word for word in _STEMS.split() if word not in ("can", "won", "shan"))
+_CUT = re.compile(rf"\b(\w+n) (t)\b|\b({_ONLY_STEMS}) (\w)\b")
 # Words that change what is said though they change few letters.
 _TURNS = _words(
-    "not no never none nothing nobody without neither nor cannot nt "
+    "not no never none nothing nobody without neither nor cannot "
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion "
     "first second third fourth fifth sixth seventh eighth ninth tenth half double twice "
@@ -62,8 +65,10 @@ _SOUND_ALIKE = (frozenset(("to", "two")), frozenset(("for", "four")))
 _FILLERS = _words(
     "a an the this that these those is are was were be been am do does did has have had will would can could shall "
     "should may might i you we they it me my your our their its please hi hello hey thanks thank so just really very "
-    "also then there here well oh ok okay yes s m re ve d ll and but or of for at by as if how what why"
+    "also then there here well oh ok okay yes s m re ve d ll and but or of for at by as if how what"
 )
+# Words so common that what looks like one is one misspelt.
+_COMMON = _FILLERS | _words("why when where who which get got need want only because about any all")
 # Words that look like a misspelt turning word, known in tables too small to know them.
 _LOOK_ALIKES = _words(
     "now note got hot lot pot dot net nut go do so know knew ever lever fever done gone bone tone own son sun "
@@ -107,6 +112,8 @@ class Wording:
         size = max(len(first), len(second))
         if not lost and not gained:
             return Likeness("order", 0.99) if size >= FEWEST_REORDERED else None
+        if size < FEWEST_REORDERED and _left(first, lost) != _left(second, gained):
+            return None
         if "".join(lost) == "".join(gained):
             return Likeness("spelling", 0.99)
         if max(len(lost), len(gained)) > 0.6 * size + 2:
@@ -125,6 +132,8 @@ class Wording:
         if lost and gained and not all(word in _FILLERS for word in chain(lost, gained)):
             return None
         index = jaccard(one, other)
+        if size < FEWEST_REORDERED + 1 and not all(word in _FILLERS for word in chain(lost, gained)):
+            threshold = max(threshold, _SHORT)  # one word more may be what a short text is about
         return Likeness("wording", round(index, 3)) if index >= threshold else None
 
     def _without_misspelt(
@@ -146,7 +155,8 @@ class Wording:
         more = self._respaced(left, free)
         if more is not None:
             return [], [], mistakes + more
-        if all(len(word) == 1 and word.isalpha() for word in chain(left, free)):
+        lone = all(len(word) == 1 and word.isalpha() for word in chain(left, free))
+        if lone and not (left and free and all(word in _FILLERS for word in chain(left, free))):
             return [], [], mistakes + max(len(left), len(free))  # a lone letter went, came or is another
         return left, free, mistakes
 
@@ -157,10 +167,11 @@ class Wording:
         if any(map(_has_digit, chain(lost, gained))) or min(self._counts[w] for w in chain(lost, gained)) >= _KNOWN:
             return None  # where all are words of this table, spaces have not moved
         whole = "".join(lost)
-        if len(whole) < 5 or abs(len(whole) - sum(map(len, gained))) > _MISTAKES:
+        most = _MISTAKES if len(lost) + len(gained) <= 3 or len(lost) == len(gained) else 1
+        if len(whole) < 4 or abs(len(whole) - sum(map(len, gained))) > most:
             return None
         cost = min(edits(whole, "".join(order)) for order in permutations(gained))
-        return max(cost, 1) if cost <= _MISTAKES and 3 * cost <= len(whole) else None
+        return max(cost, 1) if cost <= most and 3 * cost <= len(whole) else None
 
     def _is_word(self, word: str, beside: str) -> bool:
         """Whether it is a word of its own and no misspelling of the other."""
@@ -189,14 +200,14 @@ class Wording:
             return cost if cost == 1 or len(short) >= 4 else None
         if len(short) >= 4 and long.startswith(short) and long[len(short) :] in ("s", "es", "d", "ed"):
             return 1
-        fillers = (one in _FILLERS) + (other in _FILLERS)
+        common = one in _COMMON or other in _COMMON
         if both:
-            return cost if cost == 1 and (fillers or len(long) >= 4 or len(long) == 3 <= size - 3) else None
+            return cost if cost == 1 and (common or len(long) >= 4 or len(long) == 3 <= size - 3) else None
         if cost == 1:
-            return cost if len(long) >= 3 or len(short) == 1 or fillers or size >= FEWEST_REORDERED else None
+            return cost if len(long) >= 3 or len(short) == 1 or common or size >= FEWEST_REORDERED else None
         if long[2:] == short and long[:2] in _PREFIXES:
             return None
-        if fillers:
+        if common:
             return cost if len(long) >= 4 or size >= FEWEST_REORDERED else None
         if not (self._is_word(one, other) or self._is_word(other, one)):
             return cost if len(long) >= 6 and (one[0] == other[0] or one[-1] == other[-1]) else None
@@ -224,7 +235,7 @@ def _paired(costs: Sequence[Sequence[int | None]]) -> list[tuple[int, int]]:
 
 
 def _split(key: str) -> list[str]:
-    return _CUT.sub(r"\1t", key).split()
+    return _CUT.sub(r"\1\2\3\4", key).split()
 
 
 def differing(one: str, other: str) -> tuple[str, str]:
@@ -288,6 +299,18 @@ def edits(one: str, other: str, most: int = _MISTAKES) -> int:
         if min(row.values()) > most:
             return over
     return min(row.get(len(other), over), over)
+
+
+def _left(words: Sequence[str], without: Sequence[str]) -> list[str]:
+    """The words in order, without some."""
+    gone = Counter(without)
+    found = []
+    for word in words:
+        if gone[word] > 0:
+            gone[word] -= 1
+        else:
+            found.append(word)
+    return found
 
 
 def _beyond(words: Sequence[str], others: Sequence[str]) -> list[str]:
