@@ -38,6 +38,7 @@ CELLS: tuple[str, ...] = (
     "leaks",
     "language",
     "steps_speed",
+    "bias",
 )
 
 

@@ -68,15 +68,28 @@ def asked(folder: Path) -> Dataset:
     return _table(folder, rows, ("cash", "close"))
 
 
+def sliced(folder: Path) -> Dataset:
+    """A hundred rows in three slices: one with every other label wrong, one of a single row."""
+    said = (("money back please", "refund"), ("still waiting for it", "delay"))
+    rows: list[tuple[str, str, str | None]] = []
+    for at in range(100):
+        text, right = said[at // 2 % 2]
+        other = said[1 - at // 2 % 2][1]
+        rows.append(("train", f"{text} says the man with order {at}", other if at % 2 and at % 4 == 3 else right))
+    data = _table(folder, rows, ("delay", "refund"))
+    regions = ["south" if at == 0 else "east" if at % 2 else "north" for at in range(100)]
+    return data.with_table(data.table.append_column("slice.region", pa.array(regions)))
+
+
 def sample(name: str, folder: Path) -> Dataset:
-    """The first of the three samples that the step can run on."""
-    for made in (dataset, written):
+    """The first of the samples that the step can run on."""
+    for made in (dataset, written, asked):
         try:
             step.get(name)(made(folder))
         except CannotRun:
             continue
         return made(folder)
-    return asked(folder)
+    return sliced(folder)
 
 
 @pytest.fixture(autouse=True)
