@@ -12,7 +12,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.core.findings import load_findings
-from tunesmith.data.curate import CurateOptions, curate, restore
+from tunesmith.data.curate import CurateOptions, curate, restore, reviewed
 from tunesmith.data.ingest import IngestOptions, ingest
 from tunesmith.data.reviews import Ruling
 
@@ -158,3 +158,21 @@ def test_unknown_options_are_refused_with_the_nearest_name(tmp_path: Path, optio
     with pytest.raises(ConfigError) as caught:
         curate(steps_sample(tmp_path), CurateOptions(**options), Context(tmp_path / "x"))
     assert nearest in (caught.value.hint or "")
+
+
+def test_a_changed_benchmark_file_is_a_changed_option(tmp_path: Path) -> None:
+    before, _ = prepared(tmp_path, [unlike(at) for at in range(40)])
+    named = write(tmp_path / "benchmark.csv", [unlike(900)])
+    asked = CurateOptions(steps={"leaks": {"against": [str(named)]}})
+
+    def keyed() -> CurateOptions:
+        return reviewed(asked, before, [tmp_path / "train.csv"], lambda *_, **__: None)
+
+    first = keyed()
+    assert list(first.contents) == [str(named)]
+    assert keyed() == first
+    write(named, [unlike(901)])
+    assert keyed().contents != first.contents
+    named.unlink()
+    with pytest.raises(DataError, match="no such file"):
+        keyed()

@@ -18,6 +18,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Split
 from tunesmith.core.errors import ConfigError, DataError, MissingExtra, did_you_mean
 from tunesmith.core.events import Emit
+from tunesmith.core.files import sha256_path
 from tunesmith.core.findings import Field, Finding, save_findings
 from tunesmith.data.personal.find import kinds_of
 from tunesmith.data.personal.report import summary as personal_summary
@@ -51,6 +52,9 @@ class CurateOptions:
     reviewed: tuple[Ruling, ...] = field(
         default=(), metadata={"help": "the decisions that concern these rows; filled in from the file of reviews"}
     )
+    contents: dict[str, str] = field(
+        default_factory=dict, metadata={"help": "sha256 of the files that steps read; filled in from those files"}
+    )
 
 
 def uses(options: object) -> list[str]:
@@ -59,13 +63,29 @@ def uses(options: object) -> list[str]:
 
 
 def reviewed(options: CurateOptions, data: Dataset, paths: Sequence[Path], emit: Emit) -> CurateOptions:
-    """The options with the decisions that hold for rows of `data`; damaged lines are told as warnings."""
+    """The options with what lies in other files: the decisions that hold for rows of `data`, and the sha256 of what
+    steps read. Damaged lines of decisions are told as warnings. Raises DataError for a file that is not there.
+    """
     path = options.reviews or reviews_beside(paths)
     reviews = read_reviews(path)
     for number, what in reviews.damaged:
         emit("warning", text=f"{path.name} line {number} cannot be read and is passed over ({what})")
     hashes = set(data.table["hash"].to_pylist())
-    return replace(options, reviewed=tuple(r for r in reviews.holding() if r.row in hashes))
+    holding = tuple(r for r in reviews.holding() if r.row in hashes)
+    return replace(options, reviewed=holding, contents=_contents(options))
+
+
+def _contents(options: CurateOptions) -> dict[str, str]:
+    """sha256 by path of every file or folder that an option of a step names: a changed file is a changed option."""
+    _, settings = check_options(options)
+    values = [value for given in settings.values() for value in given.values()]
+    paths = [path for value in values for path in (value if isinstance(value, tuple) else (value,))]
+    found = {}
+    for path in dict.fromkeys(path for path in paths if isinstance(path, Path)):
+        if not path.exists():
+            raise DataError(f"{path}: no such file or folder.", hint="curate.steps names it; check the path.")
+        found[str(path)] = sha256_path(path)
+    return found
 
 
 def curate(data: Dataset, options: CurateOptions, ctx: Context) -> Dataset:
