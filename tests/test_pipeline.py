@@ -11,6 +11,7 @@ import yaml
 
 import tunesmith as ts
 from tunesmith.core.errors import ConfigError, DataError, RunError
+from tunesmith.planning import read_plan
 from tunesmith.testing import tiny_encoder
 
 WORDS = {
@@ -92,6 +93,8 @@ def test_a_changed_option_of_a_late_stage_redoes_only_that(finished, options, tm
     events = []
     ts.run(tickets(), out=folder, listeners=[events.append], evaluate={"errors_shown": 3}, **options)
     assert [e["stage"] for e in events if e["event"] == "stage.start"] == ["evaluate"]
+    # Where the table lies says nothing: nothing is measured and planned anew.
+    assert read_plan(folder / "plan.yaml").made_from == read_plan(finished.folder / "plan.yaml").made_from
 
 
 def test_a_moved_run_still_predicts(finished, tmp_path):

@@ -20,8 +20,9 @@ from tunesmith.core.context import Limits
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, DataError, SourceUnavailable, did_you_mean
 from tunesmith.core.events import Emit
-from tunesmith.core.files import canonical, sha256_bytes, sha256_path, write_text
+from tunesmith.core.files import canonical, sha256_bytes, write_text
 from tunesmith.core.machine import free_cores, library_versions, usable_cores
+from tunesmith.core.run import keyed
 from tunesmith.data.curate import CurateOptions
 from tunesmith.data.ingest import IngestOptions, profile
 from tunesmith.evaluation.evaluate import EvaluateOptions
@@ -141,7 +142,9 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
     refuse_too_little(config.max_memory)
     machine_from = _hash(config.threads, config.device, config.dtype, config.max_memory, library_versions())
     files = [p for p in (*paths_of(config.data), config.data.test, config.data.dev) if p is not None]
-    data_from = _hash(dump_options(config.data), [sha256_path(existing(p)) for p in files], library_versions())
+    for file in files:
+        existing(file)
+    data_from = _hash(keyed(config.data), library_versions())  # by content and name: where a file lies says nothing
     made_from = {"machine": machine_from, "data": data_from}
     decisions: list[Decision] = []
     if old is not None and old.made_from.get("machine") == machine_from:

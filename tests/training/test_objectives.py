@@ -13,7 +13,7 @@ from tunesmith.core.checks import Check
 from tunesmith.core.config import load_options
 from tunesmith.core.dataset import Rows
 from tunesmith.core.errors import CheckFailed, ConfigError, DataError, ModelError
-from tunesmith.core.run import _keyed
+from tunesmith.core.run import keyed
 from tunesmith.models.lm import LanguageModel
 from tunesmith.testing import tiny_lm
 from tunesmith.training import objectives
@@ -145,10 +145,10 @@ def test_options_reach_the_rung_by_name_and_files_count_by_content(tmp_path: Pat
     assert TrainOptions().for_rungs() == {"allow_truncation": False}
     with pytest.raises(ConfigError, match=r"config\.train\.dpo\.betta"):
         load_options(TrainOptions, {"dpo": {"betta": 1}}, where="config.train")
-    assert _keyed(options)["teacher"] == ["big"]
+    assert keyed(options)["teacher"] == ["big"]
     path = tmp_path / "said.jsonl"
     keys = []
     for content in ("one", "two"):
         path.write_text(content)
-        keys.append(_keyed(TrainOptions(teacher=str(path)))["teacher"])
+        keys.append(keyed(TrainOptions(teacher=str(path)))["teacher"])
     assert keys[0] != keys[1]

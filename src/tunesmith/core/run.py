@@ -154,7 +154,7 @@ class Run:
             "version": source_version(function.__module__),
             "extensions": {module: source_version(module) for module in extensions},
             "inputs": [self._keys[id(value)] for value in inputs if id(value) in self._keys],
-            "options": [_keyed(value) for value in options],
+            "options": [keyed(value) for value in options],
             "seed": self.seed,
             # A limit of memory cuts micro-batches, and with them last digits.
             "limits": asdict(self.limits),
@@ -235,7 +235,7 @@ def _module_file(name: str) -> Path | None:
     return Path(spec.origin) if spec and spec.origin and Path(spec.origin).exists() else None
 
 
-def _keyed(options: Any) -> Any:
+def keyed(options: Any) -> Any:
     """Options as JSON for a key: files by content and base name, fields that change nothing left out."""
     if not (is_dataclass(options) and not isinstance(options, type)):
         return dump_options(options)
@@ -248,7 +248,7 @@ def _keyed(options: Any) -> Any:
             paths = value if isinstance(value, tuple) else (value,)
             made[spec.name] = [None if p is None else _by_content(p) for p in paths]
         else:
-            made[spec.name] = _keyed(value) if is_dataclass(value) else dump_options(value)
+            made[spec.name] = keyed(value) if is_dataclass(value) else dump_options(value)
     return made
 
 
