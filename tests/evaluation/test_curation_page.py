@@ -43,6 +43,21 @@ def test_it_counts_rows_and_names_steps_that_did_not_run() -> None:
     assert "repair: 1 mended; leaks: 1 dropped" in page, "the picture is told in words too"
 
 
+def test_measured_evidence_stands_behind_what_was_found() -> None:
+    effect = {"difference": 0.02, "interval": [0.005, 0.035]}
+    step = {"step": "repair", "claim": "helps", "left_out": effect}
+    evidence = {
+        "how": "Judged on dev.",
+        "lines": ["repair helps.", "Judged on dev."],
+        "steps": [step],
+        "together": None,
+    }
+    page = render_profile(profile(evidence=evidence))
+    assert page.index("What was found") < page.index("Did it help?") < page.index('id="texts"')
+    assert "repair helps." in page
+    assert "Did it help?" not in render_profile(profile())
+
+
 def test_nothing_of_the_data_becomes_markup() -> None:
     page = render_profile(profile())
     assert "<script" not in page

@@ -20,6 +20,7 @@ from tunesmith.core.files import write_text
 from tunesmith.evaluation import wording
 from tunesmith.evaluation.curation_charts import ACTIONS, bars, histogram, stacks
 from tunesmith.evaluation.drawing import clean
+from tunesmith.evaluation.measured_charts import evidence_section
 from tunesmith.evaluation.page import environment, style_sheet
 
 _MOST_LABELS = 24
@@ -73,7 +74,7 @@ def render_profile(profile: Mapping[str, Any]) -> str:
         length_rows=_length_rows(profile["lengths"]),
         languages=_languages(profile["languages"]),
         steps=[_step(one) for one in told], not_run=profile["not_run"], rows=(before, after),
-        personal=profile.get("personal", {}),
+        personal=profile.get("personal", {}), evidence=evidence_section(profile.get("evidence")),
     )  # fmt: skip
 
 
