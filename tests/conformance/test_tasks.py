@@ -40,7 +40,7 @@ def test_the_tasks_are_found():
 
 def test_it_names_itself_like_its_file(made):
     assert task.get(made.name) is made
-    assert made.output in ("label", "text")
+    assert made.output in ("label", "text", "json")
 
 
 def test_a_perfect_answer_leads_with_1_and_no_answer_with_0(made):

@@ -93,6 +93,7 @@ class Dataset:
     table:  pyarrow Table with COLUMNS (and "slice.*" columns).
     task:   name of the Task. labels: sorted label names, () for text tasks.
     inputs: source columns that `text` was made of; target: source column of the answer.
+    schema: JSON Schema that every answer obeys, for tasks whose output is "json"; else "".
     seal:   file with the test targets (columns id, target), or None when there is no test split.
     notes:  what ingest learned and the report shows (language, counts, split inflation, findings).
     """
@@ -104,11 +105,13 @@ class Dataset:
     target: str
     seal: Path | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    schema: str = ""
 
     @cached_property
     def fingerprint(self) -> str:
         """16 hex digits of texts, targets (sealed ones too, by the seal's hash), splits and labels."""
-        digest = hashlib.sha256(canonical([self.task, list(self.labels)]))
+        about = [self.task, list(self.labels), *([self.schema] if self.schema else [])]
+        digest = hashlib.sha256(canonical(about))
         for name in ("text", "target", "split", *(("rejected",) if "rejected" in self.table.column_names else ())):
             for value in self.table[name].to_pylist():
                 digest.update(b"\0" if value is None else value.encode("utf-8", "surrogatepass"))
@@ -181,6 +184,7 @@ class Dataset:
                 "seal": seal,
                 "notes": dict(self.notes),
                 "fingerprint": self.fingerprint,
+                **({"schema": self.schema} if self.schema else {}),
             },
         )
 
@@ -197,6 +201,7 @@ class Dataset:
             about["target"],
             None if about["seal"] is None else folder.parent / about["seal"],
             about["notes"],
+            about.get("schema", ""),
         )
 
     def _at(self, split: Split) -> NDArray[np.int64]:

@@ -311,7 +311,7 @@ def _inspected(
     rows, truth = test.take(at), [references[int(i)] for i in at]
     by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
     is_label = task.output == "label"
-    metric = "accuracy" if is_label else found.metric
+    metric = "accuracy" if is_label else _of_rows(found.metric, by_row)
     columns = {name: tuple(values[int(i)] for i in at) for name, values in data.slices("test").items()}
     slices = (
         worst_slices(
@@ -348,13 +348,14 @@ def _inspected(
     where = np.arange(len(test)) if theirs.rows is None else theirs.rows
     rows, truth = test.take(where), [references[int(i)] for i in where]
     by_row = task.row_scores(theirs.predictions, truth, rows.texts, data.labels)
-    badness = 1.0 - by_row[found.metric]
+    metric = _of_rows(found.metric, by_row)
+    badness = 1.0 - by_row[metric]
     for guard in task.guards:
         badness = badness + by_row[guard]
     errors = telling_errors(
         theirs.predictions, truth, texts=rows.texts, ids=rows.ids, badness=badness, shown=options.errors_shown
     )
-    ranks = np.argsort(-by_row[found.metric], kind="stable")
+    ranks = np.argsort(-by_row[metric], kind="stable")
     spread = ranks[np.unique(np.linspace(0, len(ranks) - 1, min(_EXAMPLES, len(ranks))).astype(int))]
     return made | {
         "errors_of": writer,
@@ -368,6 +369,11 @@ def _inspected(
             np.mean([unsupported_rate(r, s) for r, s in zip(references, test.texts, strict=True)])
         ),
     }
+
+
+def _of_rows(metric: str, by_row: Mapping[str, object]) -> str:
+    """The metric if single rows have a value of it, else the first that they have one of."""
+    return metric if metric in by_row else next(iter(by_row))
 
 
 def _flagged(

@@ -29,18 +29,20 @@ class Prompt:
     """How a run words its task: fixed at ingest, equal in training and serving.
 
     instruction: the system turn. labels: () for text tasks. shots: (input, answer) pairs shown before the row.
+    schema: JSON Schema that decoding is bound to, for tasks whose output is "json"; "" binds it to nothing.
     """
 
     instruction: str
     labels: tuple[str, ...] = ()
     shots: tuple[tuple[str, str], ...] = ()
+    schema: str = ""
 
 
 class Task(Protocol):
     """What is being learned.
 
     leads: the metric that decides; greater is better, between 0 and 1.
-    output: "label" (one of a closed set) or "text".
+    output: "label" (one of a closed set), "text", or "json" (a value that obeys the schema of the Prompt).
     lower: metrics of which less is better; of all others, more.
     guards: row metrics in which a system must be no worse than the best rung to be called better.
     """

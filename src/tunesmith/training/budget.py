@@ -55,8 +55,8 @@ _LABEL_SHARES = {"encoder": 0.34, "contrastive": 0.30, "lm": 0.24, "few_shot": 0
 _TEXT_SHARES = {"lm": 0.80, "few_shot": 0.08, "zero_shot": 0.07}
 # Of the whole budget, for scoring, refitting and the report, and because forecasts miss by some tenths.
 _KEEP_BACK = 0.20
-_LEAST_SCORED = {"label": 30, "text": 16}  # rows below which a score says nothing
-_MOST_SCORED = {"label": 1000, "text": 200}  # rows above which an LM rung's score is sharp enough
+_LEAST_SCORED = {"label": 30, "text": 16, "json": 16}  # rows below which a score says nothing
+_MOST_SCORED = {"label": 1000, "text": 200, "json": 300}  # rows above which an LM rung's score is sharp enough
 # Contrastive tuning pays where labels are few; above this it was never best and costs most.
 _FEW_ROWS_PER_LABEL = 64.0
 _LEAST_STEPS = 8

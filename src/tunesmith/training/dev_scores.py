@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -57,6 +57,12 @@ class Scored:
         return scores.get(self.job.task.leads)
 
     @cached_property
+    def whole(self) -> Callable[[NDArray[np.int64]], float]:
+        """The leading metric as a function of row positions, where it is one of all rows together."""
+        task = self.job.task
+        return task.corpus_scores(self.answers, self.rows.targets, self.rows.texts, self.job.labels)[task.leads]
+
+    @cached_property
     def codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(n,) label codes of the targets and of the answers; -1 where there is no answer."""
         code = {label: i for i, label in enumerate(self.job.labels)}
@@ -104,6 +110,12 @@ def interval_of(seen: Scored, *, seed: int) -> tuple[float, float]:
     values = seen.row_leads
     if values is not None:
         return bootstrap_mean(values, resamples=_RESAMPLES, seed=seed)
+    if seen.job.task.leads != "macro_f1":
+        statistic, n = seen.whole, len(seen.rows)
+        rng = np.random.default_rng(seed)
+        draws = [statistic(rng.integers(0, n, n)) for _ in range(_RESAMPLES)]
+        low, high = np.nanquantile(draws, [0.025, 0.975])
+        return float(low), float(high)
     truth, said = seen.codes
     return bootstrap_macro_f1(truth, said, len(seen.job.labels), resamples=_RESAMPLES, seed=seed, method="percentile")
 
@@ -121,6 +133,11 @@ def subset(a: Scored, b: Scored, *, seed: int) -> tuple[float, float, float]:
     if x.row_leads is not None and y.row_leads is not None:
         d = x.row_leads - y.row_leads
         return x.lead, y.lead, float(d.std() / np.sqrt(d.size))
+    if a.job.task.leads != "macro_f1":
+        f, g, n = x.whole, y.whole, len(x.rows)
+        rng = np.random.default_rng(seed)
+        draws = [f(at) - g(at) for at in rng.integers(0, n, (_RESAMPLES, n))]
+        return x.lead, y.lead, float(np.nanstd(draws))
     truth, said = x.codes
     _, error = bootstrap_macro_f1_difference(
         truth, said, y.codes[1], len(a.job.labels), resamples=_RESAMPLES, seed=seed, method="percentile"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -161,8 +161,9 @@ def load_fitted(name: str, folder: Path, job: Job, ctx: Context) -> Fitted:
 
 
 def prompt_of(data: Dataset) -> Prompt:
-    """The Prompt that the data's task words for its columns."""
-    return tasks.get(data.task).prompt(data.labels, inputs=data.inputs, target=data.target)
+    """The Prompt that the data's task words for its columns, with the data's schema if it has one."""
+    prompt = tasks.get(data.task).prompt(data.labels, inputs=data.inputs, target=data.target)
+    return replace(prompt, schema=data.schema)
 
 
 def rank(rungs: Sequence[Rung]) -> tuple[Rung, ...]:
@@ -176,7 +177,8 @@ def rung_to_dict(rung: Rung) -> dict[str, Any]:
 
 
 def _prompt(about: dict[str, Any]) -> Prompt:
-    return Prompt(about["instruction"], tuple(about["labels"]), tuple((a, b) for a, b in about["shots"]))
+    shots = tuple((a, b) for a, b in about["shots"])
+    return Prompt(about["instruction"], tuple(about["labels"]), shots, about.get("schema", ""))
 
 
 def _spec(about: dict[str, Any] | None) -> ModelSpec | None:

@@ -255,7 +255,7 @@ def _settings(
     job: Job, *, n_rows: int, parameters: int, rate_factor: float = 1.0
 ) -> dict[str, float | int | str | bool]:
     given = job.options
-    text = job.task.output == "text"
+    text = job.task.output != "label"
     name = str(given.get("method", "lora"))
     return {
         **{key: given[key] for key in _OF_METHODS if key in given},
