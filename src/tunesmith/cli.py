@@ -162,8 +162,7 @@ def curate(  # noqa: PLR0913
     from tunesmith.console import Follower
     from tunesmith.curation import curate_table, settings
 
-    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "encoder", "lm", "prefer", "only"))
-    options = _options({**locals(), **unset})
+    options = _options(locals())
     asked = settings(steps=step or (), policies=policy or (), reviews=reviews)
     if asked:
         options["curate"] = {**options.get("curate", {}), **asked}
@@ -218,8 +217,7 @@ def evidence(  # noqa: PLR0913
     from tunesmith.console import Follower
     from tunesmith.measuring import Chosen, measure_evidence
 
-    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "encoder", "lm", "prefer", "only"))
-    options = _options({**locals(), **unset, "keep_leaks": False})
+    options = _options(locals())
     with Follower(quiet=as_json) as follow:
         found, made = measure_evidence(
             source, out=out, options=options, chosen=Chosen(system, steps, draws), listeners=[follow]
@@ -251,8 +249,7 @@ def contrast(  # noqa: PLR0913
     from tunesmith.evaluation.contrast import Prices
     from tunesmith.measuring import Chosen, measure_contrast
 
-    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "prefer", "only"))
-    options = _options({**locals(), **unset, "keep_leaks": False})
+    options = _options(locals())
     with Follower(quiet=as_json) as follow:
         found, made = measure_contrast(
             source, generic=generic, out=out, options=options, chosen=Chosen(system, steps), rows=rows, seeds=seeds,
@@ -278,8 +275,7 @@ def value_(  # noqa: PLR0913
     from tunesmith.console import Follower
     from tunesmith.measuring import measure_value
 
-    unset = dict.fromkeys(("budget", "threads", "device", "max_memory", "lm", "prefer", "only"))
-    options = _options({**locals(), **unset, "keep_leaks": False})
+    options = _options(locals())
     with Follower(quiet=as_json) as follow:
         found, made = measure_value(
             source, out=out, options=options, features=features, label_price=label_price, listeners=[follow]
@@ -536,22 +532,22 @@ def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
-    """The keys of the config that a command line names, unset ones left out."""
+    """The keys of the config that a command line names; left out what is unset, or no option of the command."""
     names = ("target", "task", "test", "dev", "group", "time", "budget", "seed", "threads", "device", "max_memory")
-    options: dict[str, Any] = {name: given[name] for name in names if given[name] is not None}
+    options: dict[str, Any] = {name: given[name] for name in names if given.get(name) is not None}
     for name in ("test", "dev"):
         if name in options:
             options[name] = str(options[name])
-    if given["input_"]:
+    if given.get("input_"):
         options["inputs"] = list(given["input_"])
-    if given["keep_leaks"]:
+    if given.get("keep_leaks"):
         options["keep_leaks"] = True
-    model = {name: given[name] for name in ("encoder", "lm", "prefer") if given[name] is not None}
-    if given["only"]:
+    model = {name: given[name] for name in ("encoder", "lm", "prefer") if given.get(name) is not None}
+    if given.get("only"):
         model["only"] = list(given["only"])
     if model:
         options["model"] = model
-    for pair in given["set_"] or []:
+    for pair in given.get("set_") or []:
         _set(options, pair)
     return options
 
