@@ -92,10 +92,8 @@ def test_a_fitting_is_predicted_to_stay_below_its_limit(tmp_path: Path) -> None:
     limit, before = 160 << 20, 100 << 20
     fits = memory.fit_to(limit, model, longest=64, answers_share=0.1, resident=before)
     for tokens, recompute in ((fits.max_tokens, False), (fits.max_recomputed, True)):
-        peak = memory.predict_peak(
-            model, tokens=tokens, answers=tokens // 10, recompute=recompute, resident=before, pooled=fits.pooled
-        ).total
-        assert peak <= 1.01 * limit
+        held = memory.count(model).of(tokens, tokens // 10, recompute=recompute, pooled=fits.pooled)
+        assert memory.footprint(before, memory.trained_bytes(model), held).total <= 1.01 * limit
 
 
 def test_what_cannot_fit_says_what_would(tmp_path: Path) -> None:

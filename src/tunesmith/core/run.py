@@ -25,7 +25,7 @@ from tunesmith.core.checks import Check, require
 from tunesmith.core.config import dump_options
 from tunesmith.core.context import Context, Limits
 from tunesmith.core.errors import RunError
-from tunesmith.core.events import EventLog, Listener, read_events
+from tunesmith.core.events import EventLog, Listener
 from tunesmith.core.files import canonical, read_json, sha256_bytes, sha256_path, stored_bytes, write_json
 from tunesmith.core.machine import library_versions
 from tunesmith.core.meter import metered
@@ -184,11 +184,6 @@ def stage_records(folder: Path) -> dict[str, dict[str, Any]]:
     """The stage.json of every finished stage, by name, in order."""
     found = (folder / f"{number:02d}-{name}" / "stage.json" for name, number in NUMBERS.items())
     return {record["stage"]: record for record in (read_json(path) for path in found if path.exists())}
-
-
-def decisions_by_clock(folder: Path) -> list[dict[str, Any]]:
-    """Decisions that the clock forced in earlier work on this run; they are obeyed on resume."""
-    return [event for event in read_events(folder / "events.jsonl") if event["event"] == "decision"]
 
 
 @cache

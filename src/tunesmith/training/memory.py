@@ -244,21 +244,8 @@ def _updating_bytes(model: torch.nn.Module) -> int:
     return 8 * max((t.numel() for t in model.parameters() if t.requires_grad), default=0)
 
 
-def predict_peak(
-    model: torch.nn.Module, *, tokens: int, answers: int, recompute: bool, kept: Kept | None = None,
-    resident: int | None = None, pooled: bool = True,
-) -> Footprint:  # fmt: skip
-    """The peak of training this model, its method on, with micro-batches of at most so many tokens.
-
-    answers: supervised positions of the largest micro-batch. resident: of the process now; None measures it.
-    """
-    kept = count(model) if kept is None else kept
-    before = resident_bytes() if resident is None else resident
-    held = kept.of(tokens, answers, recompute=recompute, pooled=pooled)
-    return _footprint(before, trained_bytes(model), max(held, _updating_bytes(model)))
-
-
-def _footprint(resident: int, trained: int, activations: int) -> Footprint:
+def footprint(resident: int, trained: int, activations: int) -> Footprint:
+    """The peak of a process that held `resident` before training: what training adds, activations, and slack; bytes."""
     return Footprint(resident, trained, activations, int(_SLACK_SHARE * (trained + activations)) + _SLACK)
 
 
@@ -361,7 +348,7 @@ class Watched:
     @property
     def peak(self) -> Footprint:
         """What is predicted for the batches seen so far."""
-        return _footprint(self._before, self._trained, self._largest)
+        return footprint(self._before, self._trained, self._largest)
 
 
 class MemoryTooSmall(ModelError):
