@@ -21,7 +21,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     from tunesmith.models.lm import LanguageModel, release_memory, share_no_pools
     from tunesmith.models.methods import method
     from tunesmith.training.batches import Cut, TokenBatches
-    from tunesmith.training.loop import Recipe, train, trainable
+    from tunesmith.training.loop import Recipe, Steering, train, trainable
     from tunesmith.training.losses import answer_loss
     from tunesmith.training.memory import Watched, count, fit_to
 
@@ -46,7 +46,7 @@ def main(job: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         train(
             lm.model, watched, answer_loss, recipe=Recipe(job["steps"], 1e-4, evaluate_every=1), folder=Path(folder),
-            emit=lambda *_, **__: None, score=lambda: 0.0, checkpoint_every_s=0.0,
+            emit=lambda *_, **__: None, steering=Steering(score=lambda: 0.0), checkpoint_every_s=0.0,
             multiples=how.rates(lm.model, settings),
         )  # fmt: skip
     measured = next(

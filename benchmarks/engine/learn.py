@@ -44,7 +44,7 @@ def trained(job: dict[str, Any], lm: Any, held: Any, packing: Any) -> dict[str, 
 
     from tunesmith.models.methods import method
     from tunesmith.training.batches import TokenBatches, steps_per_epoch
-    from tunesmith.training.loop import Recipe, train, trainable
+    from tunesmith.training.loop import Recipe, Steering, train, trainable
     from tunesmith.training.losses import answer_loss
     from tunesmith.training.memory import cut_for
 
@@ -73,7 +73,7 @@ def trained(job: dict[str, Any], lm: Any, held: Any, packing: Any) -> dict[str, 
     with tempfile.TemporaryDirectory() as folder:
         train(
             lm.model, source, answer_loss, recipe=Recipe(steps, job["rate"], evaluate_every=every), folder=Path(folder),
-            emit=lambda *_, **__: None, score=score, seed=job["seed"], checkpoint_every_s=1e9,
+            emit=lambda *_, **__: None, steering=Steering(score=score), seed=job["seed"], checkpoint_every_s=1e9,
             multiples=how.rates(lm.model, settings),
         )  # fmt: skip
         with torch.no_grad():

@@ -14,7 +14,7 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.training.batches import sample
-from tunesmith.training.loop import Recipe, train
+from tunesmith.training.loop import Recipe, Steering, train
 
 
 def net(seed: int = 7) -> torch.nn.Module:
@@ -45,7 +45,7 @@ def main(folder: Path, out: Path, steps: int) -> None:
     try:
         train(
             model, batches, squared, recipe=Recipe(steps, 0.01, evaluate_every=5), folder=folder, emit=tell,
-            score=lambda: -float(((model(x) - y) ** 2).mean()), seed=5, checkpoint_every_s=0.0,
+            steering=Steering(score=lambda: -float(((model(x) - y) ** 2).mean())), seed=5, checkpoint_every_s=0.0,
         )  # fmt: skip
     except TunesmithError as error:
         print(error, file=sys.stderr)

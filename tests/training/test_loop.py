@@ -15,7 +15,7 @@ from tunesmith.core.errors import ModelError, RunError
 from tunesmith.core.files import write_json
 from tunesmith.training import checkpoint
 from tunesmith.training.batches import sample, steps_per_epoch
-from tunesmith.training.loop import LoopResult, Recipe, train
+from tunesmith.training.loop import LoopResult, Recipe, Steering, train
 
 X = torch.randn(64, 5, generator=torch.Generator().manual_seed(1))
 Y = (X @ torch.tensor([1.0, -2.0, 0.5, 0.0, 3.0]) + 0.3).unsqueeze(1)
@@ -71,10 +71,9 @@ def run(
         recipe=Recipe(**settings),
         folder=folder,
         emit=emit,
-        score=score,
+        steering=Steering(score=score, late=late),
         seed=5,
         checkpoint_every_s=0.0,
-        late=late,
     )
 
 
@@ -338,7 +337,7 @@ def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
         recipe=Recipe(steps=50, rate=0.05, evaluate_every=2, patience=2),
         folder=tmp_path,
         emit=quiet,
-        score=score,
+        steering=Steering(score=score),
     )
     assert (result.stopped, result.steps_done, result.best_step, result.best_score) == ("no gain on dev", 8, 4, 3.0)
     assert state_bytes(model) == seen[1]
@@ -360,8 +359,7 @@ def test_the_pause_asks_once_and_the_answer_is_obeyed_on_resume(tmp_path: Path) 
             recipe=Recipe(steps=10, rate=0.05, pause_step=4),
             folder=folder,
             emit=quiet,
-            score=lambda: 1.5,
-            promising=promising,
+            steering=Steering(score=lambda: 1.5, promising=promising),
         )
 
     result = go(tmp_path, refuse)

@@ -20,7 +20,7 @@ import torch
 from tunesmith.core.errors import ModelError, RunError, TunesmithError
 from tunesmith.training import loop, parallel, workers
 from tunesmith.training.batches import Encoded, TokenBatches, micro_batches, sample
-from tunesmith.training.loop import LoopResult, Recipe, deal, train
+from tunesmith.training.loop import LoopResult, Recipe, Steering, deal, train
 from tunesmith.training.parallel import ALONE, compare
 
 X = torch.randn(64, 5, generator=torch.Generator().manual_seed(1))
@@ -109,11 +109,13 @@ def together(size: int, work: Callable[[Any], Any]) -> list[Any]:
 def go(folder: Path, group: Any = ALONE, model: torch.nn.Module | None = None, **options: Any) -> Any:
     """(result, trained weights) of a small training; only the main process is given folder and score."""
     model = model or net()
-    given: dict[str, Any] = {"recipe": Recipe(steps=12, rate=0.02, evaluate_every=3), "score": score_of(model)}
+    steering = Steering(score=score_of(model), promising=options.pop("promising", None))
     if group.rank:
-        folder, given["score"] = folder / "never", None
-    given |= {"batches": batches, "loss": squared, **options}
-    result = train(model, folder=folder, emit=quiet, seed=5, checkpoint_every_s=0.0, group=group, **given)
+        folder, steering = folder / "never", Steering()
+    given = {"recipe": Recipe(steps=12, rate=0.02, evaluate_every=3), "batches": batches, "loss": squared, **options}
+    result = train(
+        model, folder=folder, emit=quiet, seed=5, checkpoint_every_s=0.0, group=group, steering=steering, **given
+    )
     return result, torch.cat([tensor.detach().reshape(-1) for tensor in model.parameters()])
 
 
@@ -204,7 +206,7 @@ def test_a_training_goes_on_with_another_number_of_processes(tmp_path: Path, bef
         result = train(
             model, batches, squared, recipe=Recipe(steps=12, rate=0.02, evaluate_every=3), folder=tmp_path / "cut",
             emit=lambda event, **fields: events.append((event, fields)), seed=5, group=group,
-            score=score_of(model) if group.rank == 0 else None,
+            steering=Steering(score=score_of(model) if group.rank == 0 else None),
         )  # fmt: skip
         return result, torch.cat([tensor.detach().reshape(-1) for tensor in model.parameters()])
 
@@ -222,7 +224,7 @@ def test_only_the_main_process_scores_and_decides(tmp_path: Path) -> None:
         return False
 
     recipe = Recipe(steps=12, rate=0.02, pause_step=5)
-    found = together(3, lambda g: go(tmp_path, g, recipe=recipe, promising=None if g.rank else refuse))
+    found = together(3, lambda g: go(tmp_path, g, recipe=recipe, promising=refuse))
     assert [result.stopped for result, _ in found] == ["not promising"] * 3
     assert len(asked) == 1
 

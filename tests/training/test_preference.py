@@ -25,7 +25,7 @@ from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.models.lm import LanguageModel
 from tunesmith.models.methods import method
 from tunesmith.training.batches import Encoded, Packing
-from tunesmith.training.loop import Recipe, train
+from tunesmith.training.loop import Recipe, Steering, train
 from tunesmith.training.losses import token_log_probs
 from tunesmith.training.preference import (
     PairBatches,
@@ -227,7 +227,7 @@ def test_training_learns_the_preference_and_the_reference_stays(folder: Path, tm
     every = pair_batches(pairs, reference, range(12), max_tokens=1000)
     result = train(
         model, PairBatches(pairs, reference, 4, 0, 1000), loss, recipe=Recipe(24, 1e-2), folder=tmp_path,
-        emit=lambda *_, **__: None, score=lambda: -preferred(model, every, loss).loss,
+        emit=lambda *_, **__: None, steering=Steering(score=lambda: -preferred(model, every, loss).loss),
     )  # fmt: skip
     after = preferred(model, every, loss)
     assert result.best_score == pytest.approx(-after.loss, rel=1e-4)

@@ -93,6 +93,23 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class Steering:
+    """What may choose the weights that are kept, or end a training early; asked on the main process alone.
+
+    score:     dev score, greater is better; called with the model in eval mode and without gradients.
+    promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
+    late:      asked after every step whether the time is up; the step when it is, is written down and obeyed on resume.
+    """
+
+    score: Callable[[], float] | None = None
+    promising: Callable[[float], bool] | None = None
+    late: Callable[[], bool] | None = None
+
+
+_UNSTEERED = Steering()
+
+
+@dataclass(frozen=True)
 class LoopResult:
     """What the training did; the model holds the weights of `best_step`.
 
@@ -122,7 +139,7 @@ class _State:
     curve: list[dict[str, float | None]] = field(default_factory=list)
 
 
-def train(  # noqa: PLR0913  # everything that the loop does not know is an argument
+def train(
     model: torch.nn.Module,
     batches: Batches[B],
     loss: Loss[B],
@@ -130,24 +147,19 @@ def train(  # noqa: PLR0913  # everything that the loop does not know is an argu
     recipe: Recipe,
     folder: Path,
     emit: Emit,
-    score: Callable[[], float] | None = None,
-    promising: Callable[[float], bool] | None = None,
+    steering: Steering = _UNSTEERED,
     seed: int = 0,
     checkpoint_every_s: float = 30.0,
     multiples: Mapping[str, float] = _ONE_RATE,
     group: Group = ALONE,
-    late: Callable[[], bool] | None = None,
 ) -> LoopResult:
     """Train what requires a gradient; leave the best weights (by dev score, else the last) in the model.
 
     folder:    gets steps.jsonl and checkpoints/; a loop that finds its own checkpoint there goes on from it and ends
                in the same bytes as one that was never stopped.
-    score:     dev score, greater is better; called with the model in eval mode and without gradients.
-    promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     checkpoint_every_s: at most so much work is lost; changes no result. 0 writes after every step.
     multiples: what a weight's rate is of the recipe's, by the weight's name (a method's `rates`); absent: 1.
-    late:      asked after every step whether the time is up; the step when it is, is written down and obeyed on resume.
-    group:     the processes that share the steps. Of folder, score and promising only the main process's are used.
+    group:     the processes that share the steps. Of folder and steering only the main process's are used.
     Raises ModelError when the loss, a gradient, a dev score or a weight is not finite, naming step and layer;
     ConfigError for a rate that is none; RunError when processes of the group are not training the same.
     """
@@ -160,6 +172,7 @@ def train(  # noqa: PLR0913  # everything that the loop does not know is an argu
     if group.size > 1:
         group.agree("what is trained", sha256_bytes(canonical([identity, _digest(model.named_parameters())])))
     state, best = _resume(folder, weights, optimizer, identity, emit, group)
+    score, promising = steering.score, steering.promising
     scored, asked = group.from_main([score is not None, promising is not None])
     keeps = group.rank == 0
     if keeps:
@@ -179,7 +192,7 @@ def train(  # noqa: PLR0913  # everything that the loop does not know is an argu
             state.step += 1
             state.window_sum += total
             state.window_weight += weight
-            over = group.from_main(_time_is_up(folder, state.step, late, emit) if keeps else None)
+            over = group.from_main(_time_is_up(folder, state.step, steering.late, emit) if keeps else None)
             last = over or state.step >= recipe.last_step
             pausing = state.step == recipe.pause_step and asked and not last
 

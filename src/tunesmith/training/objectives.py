@@ -3,7 +3,7 @@
 goal = objective_of(lm, asker, train, dev, job, lengths, ctx)   encodes the rows, asks a teacher
 goal.begin(model, packing)                                      before an adapter is on: reads what the base says
 goal.lay_out(cut)                                               how micro-batches are cut, once it is known
-train(model, goal.batches(size, seed), goal.loss, score=lambda: goal.score(model), …)
+train(model, goal.batches(size, seed), goal.loss, steering=Steering(score=lambda: goal.score(model)), …)
 """
 
 from __future__ import annotations

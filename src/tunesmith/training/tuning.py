@@ -22,7 +22,7 @@ from tunesmith.training.embeddings import embed, encoder_spec
 from tunesmith.training.folds import label_codes
 from tunesmith.training.heads import KernelHead
 from tunesmith.training.linear import LinearHead, fit_logistic
-from tunesmith.training.loop import LoopResult, Loss, Recipe
+from tunesmith.training.loop import LoopResult, Loss, Recipe, Steering
 from tunesmith.training.loop import train as run_loop
 from tunesmith.training.text_packing import choose_text_packing
 from tunesmith.training.together import BESIDE, Together, fit_together
@@ -107,9 +107,11 @@ def tune(
         recipe=recipe,
         folder=ctx.workdir / "loop",
         emit=ctx.emit,
-        score=None if job.frozen or not len(dev) else _dev_score(model, aim.head, dev, job, ctx),
-        promising=job.promising,
-        late=job.late,
+        steering=Steering(
+            score=None if job.frozen or not len(dev) else _dev_score(model, aim.head, dev, job, ctx),
+            promising=job.promising,
+            late=job.late,
+        ),
         seed=ctx.seed,
     )
     ctx.check(tuned_encoder.check_moved(before, model, system=system))

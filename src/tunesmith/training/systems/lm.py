@@ -102,8 +102,8 @@ class Lm:
         from tunesmith.training.batches import Cut, batch_of, micro_batches
         from tunesmith.training.blame import not_finite
         from tunesmith.training.cut import cached_as_whole, choose_trunk
+        from tunesmith.training.loop import Steering, trainable
         from tunesmith.training.loop import train as run_loop
-        from tunesmith.training.loop import trainable
         from tunesmith.training.losses import mean_loss
         from tunesmith.training.memory import Watched, count, fitting_for, peak_as_predicted
         from tunesmith.training.objectives import objective_of
@@ -179,12 +179,14 @@ class Lm:
                 recipe=recipe,
                 folder=ctx.workdir / "loop",
                 emit=ctx.emit,
-                score=(lambda: goal.score(lm.model, through=loss)) if len(held_out) and not job.frozen else None,
-                promising=_promising(lm, dev, job, ctx, draft),
+                steering=Steering(
+                    score=(lambda: goal.score(lm.model, through=loss)) if len(held_out) and not job.frozen else None,
+                    promising=_promising(lm, dev, job, ctx, draft),
+                    late=job.late,
+                ),
                 seed=ctx.seed,
                 multiples=how.rates(lm.model, settings),
                 group=group,
-                late=job.late,
             )
         limit = ctx.limits.max_memory_bytes
         ctx.emit("memory.peak", predicted=watched.peak.total, measured=meter.peak_rss_bytes)
