@@ -62,16 +62,16 @@ def main() -> None:
     for name in () if asked.table else (asked.only or CELLS):
         if asked.data is not None and name != "label_errors":
             continue
-        if not asked.only and not asked.quick and asked.data is None and report.measured(name):
+        if not asked.only and not asked.quick and asked.data is None and report.BOOK.measured(name):
             continue
         print(f"== {name}", file=sys.stderr, flush=True)
         rows = importlib.import_module(name).measure(asked)
         if not asked.quick and asked.data is None:
-            report.save(name, rows)
+            report.BOOK.save(name, rows)
         for row in rows:
             print(json.dumps(row, ensure_ascii=False), flush=True)
     if not asked.quick and asked.data is None:
-        report.write()
+        report.BOOK.write()
 
 
 if __name__ == "__main__":
