@@ -214,6 +214,44 @@ def test_the_command_line_answers_lines_of_stdin_and_one_text(finished):
     ).stdout.startswith("account\t")
 
 
+def test_answers_that_no_promise_covers_are_marked_for_a_person(finished, tmp_path):
+    sure, foreign = "refund invoice the please charged payment why my", "zzz qqq"
+    decided = finished.decide([sure, foreign], accept_at=0.7)
+    assert decided.accepted.tolist() == [True, False]
+    assert decided.reasons[0] == ""
+    assert decided.predictions.values == finished.predict([sure, foreign]).values
+    table = tmp_path / "new.csv"
+    table.write_text(f"message,accepted\n{sure},mine\n{foreign},mine\n")
+    done = tunesmith("predict", finished.folder, table, "--accept-at", "0.7")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "message,accepted,prediction,confidence,accepted_,why_not"
+    assert lines[1].endswith(",yes,")
+    assert ",no," in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("share", "said"), [("0.9999", "the most that can be promised"), ("98", "below 1"), ("-1", "0")]
+)
+def test_a_promise_that_cannot_be_kept_is_refused_before_anything_is_written(finished, tmp_path, share, said):
+    out = tmp_path / "out.csv"
+    done = tunesmith("predict", finished.folder, "refund", "--accept-at", share, "--out", out)
+    assert (done.returncode, out.exists()) == (2, False)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_a_run_was_asked_to_accept_is_what_it_ships_with(finished, options, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder)
+    made = ts.run(tickets(), out=folder, evaluate={"accept_at": 0.7}, **options)
+    assert made.accept_at == 0.7
+    lines = tunesmith("predict", folder, "refund invoice the please charged payment why my").stdout.split("\t")
+    assert (lines[0], lines[2].strip()) == ("billing", "accepted")
+    assert "tunesmith predict</code> accepts" in (folder / "report.html").read_text()
+    with pytest.raises(ConfigError, match="accept_at"):
+        ts.run(tickets(), out=tmp_path / "never", evaluate={"accept_at": 1.5}, **options)
+
+
 def test_show_prints_the_contract_as_json(finished):
     done = tunesmith("show", finished.folder, "--json")
     assert json.loads(done.stdout)["verdict"]["winner"] == finished.report.winner

@@ -44,6 +44,10 @@ Lm = Annotated[str | None, typer.Option(help="language model: catalogue name, hu
 Only = Annotated[list[str] | None, typer.Option("--only", help="consider only this rung (repeat for several)")]
 Prefer = Annotated[str | None, typer.Option(help="best, or cheap: the cheapest within one standard error")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any option of the config: model.worth=0.5")]
+AcceptAt = Annotated[
+    float | None,
+    typer.Option("--accept-at", help="share of given answers that is to be right, such as 0.98; the rest to a person"),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 Source = Annotated[str, typer.Argument(help="file, folder, config.yaml or run folder", show_default=False)]
 
@@ -60,7 +64,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     encoder: Encoder = None, lm: Lm = None,
-    only: Only = None, prefer: Prefer = None, set_: Set = None,
+    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -84,7 +88,7 @@ def plan(  # noqa: PLR0913
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     encoder: Encoder = None, lm: Lm = None,
-    only: Only = None, prefer: Prefer = None, set_: Set = None, as_json: Json = False,
+    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Every decision with its reason, and the forecast. Nothing is trained."""
     options = _options(locals())
@@ -127,6 +131,7 @@ def predict(
     folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     what: Annotated[str, typer.Argument(help="a table, a text, or - for one text per line on stdin")] = "-",
     out: Annotated[Path | None, typer.Option("--out", help="write here instead of to stdout")] = None,
+    accept_at: AcceptAt = None,
     as_json: Json = False,
 ) -> None:
     """Answers of the shipped model: for a table, its columns in order with prediction and confidence added."""
@@ -135,11 +140,11 @@ def predict(
 
     saved = open_run(folder)
     if what != "-" and Path(what).is_file():
-        predict_table(saved, Path(what), out, as_json=as_json)
+        predict_table(saved, Path(what), out, as_json=as_json, accept_at=accept_at)
     elif what != "-" and Path(what).suffix.lower() in _TABLES:
         raise ConfigError(f"{what}: no such file.", hint="give an existing table, a text in quotes, or - for stdin.")
     else:
-        predict_lines(saved, sys.stdin if what == "-" else [what], out, as_json=as_json)
+        predict_lines(saved, sys.stdin if what == "-" else [what], out, as_json=as_json, accept_at=accept_at)
 
 
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")
@@ -547,6 +552,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         model["only"] = list(given["only"])
     if model:
         options["model"] = model
+    if given.get("accept_at") is not None:
+        options["evaluate"] = {"accept_at": given["accept_at"]}
     for pair in given.get("set_") or []:
         _set(options, pair)
     return options

@@ -29,6 +29,7 @@ from tunesmith.data.ingest import ingest
 from tunesmith.data.rendering import texts_of
 from tunesmith.data.shapes import expand_json, shape_of
 from tunesmith.data.table import Table, table_of
+from tunesmith.evaluation.acceptance import Acceptance, Decided
 from tunesmith.evaluation.evaluate import evaluate
 from tunesmith.evaluation.page import write_page
 from tunesmith.evaluation.report import History, Report
@@ -189,6 +190,30 @@ class SavedRun:
     def predict(self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any) -> Predictions:
         """Answers of the shipped model to texts, dicts with the input columns, or a DataFrame; in order."""
         return self.fitted.predict(self.texts(rows), self._context)
+
+    def decide(
+        self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any, *, accept_at: float | None = None
+    ) -> Decided:
+        """The same answers with which of them may go out: of those, a share of at least `accept_at` is right.
+
+        accept_at: None is what the run was asked for (0, every answer, if nothing). Raises ConfigError where the
+        answers are texts, or no threshold keeps the promise.
+        """
+        texts = self.texts(rows)
+        target = self.accept_at if accept_at is None else accept_at
+        return self.acceptance.decide(self.fitted.predict(texts, self._context), texts, target or 0.0, self._context)
+
+    @property
+    def accept_at(self) -> float | None:
+        """The share of right answers that the run was asked to ship with; None: every answer is given."""
+        asked = self.report.details.get("abstention", {}).get("accept_at")
+        return None if asked is None else float(asked)
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """What decides whether an answer of the shipped system may go out."""
+        ladder = Ladder.load(self._stage("05-select", "ladder.json"))
+        return Acceptance.load(self._stage("08-evaluate", "report.json"), ladder, self.report.winner)
 
     def texts(self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any) -> list[str]:
         """What the model is given for these rows: a text, or the input columns put together as in training."""

@@ -14,15 +14,24 @@ from typing import IO, Any
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import whole
+from tunesmith.core.predictions import Predictions
 from tunesmith.data.reading import read_path
+from tunesmith.evaluation.acceptance import Decided
 from tunesmith.pipeline import SavedRun
 
+_YES_NO = {True: "yes", False: "no"}
 # Large enough for full batches, small enough that the first answers come soon.
 _PIECE = 512
 
 
-def predict_table(saved: SavedRun, path: Path, out: Path | None, *, as_json: bool) -> None:
-    """Write every row of a table with `prediction` and `confidence` added: csv, or JSON lines with as_json."""
+def predict_table(
+    saved: SavedRun, path: Path, out: Path | None, *, as_json: bool, accept_at: float | None = None
+) -> None:
+    """Write every row of a table with `prediction` and `confidence` added: csv, or JSON lines with as_json.
+
+    accept_at: also `accepted` (yes or no) and `why_not`, so that at least that share of the accepted ones is right;
+    None is what the run ships with.
+    """
     as_json = as_json or (out is not None and out.suffix == ".jsonl")
     table = read_path(path)
     if not len(table):
@@ -30,16 +39,21 @@ def predict_table(saved: SavedRun, path: Path, out: Path | None, *, as_json: boo
     texts = saved.texts_of(table)
     names = table.names
     prediction, confidence = _free("prediction", names), _free("confidence", names)
+    accepted, why_not = _free("accepted", names), _free("why_not", names)
+    target = _target(saved, accept_at)
     with _sink(out) as sink:
         writer: Any = None
         for start in range(0, len(texts), _PIECE):
-            answers = saved.predict(texts[start : start + _PIECE])
+            answers, decided = _answers(saved, texts[start : start + _PIECE], target)
             sure = answers.confidence
             rows = table.data.slice(start, _PIECE).to_pylist()
             for at, row in enumerate(rows):
                 row[prediction] = answers.values[at]
                 if sure is not None:
                     row[confidence] = round(float(sure[at]), 6)
+                if decided is not None:
+                    row[accepted] = bool(decided.accepted[at]) if as_json else _YES_NO[bool(decided.accepted[at])]
+                    row[why_not] = decided.reasons[at]
                 if as_json:
                     sink.write(json.dumps(row, ensure_ascii=False) + "\n")
                     continue
@@ -50,22 +64,50 @@ def predict_table(saved: SavedRun, path: Path, out: Path | None, *, as_json: boo
             sink.flush()
 
 
-def predict_lines(saved: SavedRun, lines: Iterable[str], out: Path | None, *, as_json: bool) -> None:
-    """One answer per line of text, as the lines come."""
+def predict_lines(
+    saved: SavedRun, lines: Iterable[str], out: Path | None, *, as_json: bool, accept_at: float | None = None
+) -> None:
+    """One answer per line of text, as the lines come. accept_at: as for a table; what is held back says why."""
+    target = _target(saved, accept_at)
     size = 1 if lines is sys.stdin and os.isatty(0) else _PIECE  # someone types: answer each line
     with _sink(out) as sink:
         for piece in _pieces((line.rstrip("\n") for line in lines), size):
-            answers = saved.predict(piece)
+            answers, decided = _answers(saved, piece, target)
             sure = answers.confidence
             for at, text in enumerate(piece):
                 answer = answers.values[at]
                 if as_json:
                     made = {"text": text, "prediction": answer}
-                    more = {} if sure is None else {"confidence": round(float(sure[at]), 6)}
+                    more: dict[str, Any] = {} if sure is None else {"confidence": round(float(sure[at]), 6)}
+                    if decided is not None:
+                        more |= {"accepted": bool(decided.accepted[at]), "why_not": decided.reasons[at]}
                     sink.write(json.dumps({**made, **more}, ensure_ascii=False) + "\n")
+                elif sure is None:
+                    sink.write(f"{answer or ''}\n")
                 else:
-                    sink.write(f"{answer or ''}\n" if sure is None else f"{answer}\t{sure[at]:.4f}\n")
+                    held = "" if decided is None else "\taccepted" if decided.accepted[at] else _held(decided, at)
+                    sink.write(f"{answer}\t{sure[at]:.4f}{held}\n")
             sink.flush()
+
+
+def _target(saved: SavedRun, accept_at: float | None) -> float | None:
+    """The promise asked for, checked before anything is predicted or written; None: none."""
+    target = saved.accept_at if accept_at is None else accept_at
+    if target is None or (target == 0.0 and accept_at is not None):
+        return None
+    saved.acceptance.promise(target)
+    return target
+
+
+def _answers(saved: SavedRun, texts: list[str], target: float | None) -> tuple[Predictions, Decided | None]:
+    if target is None:
+        return saved.predict(texts), None
+    decided = saved.decide(texts, accept_at=target)
+    return decided.predictions, decided
+
+
+def _held(decided: Decided, at: int) -> str:
+    return f"\tto a person ({decided.reasons[at]})"
 
 
 def _free(name: str, taken: Iterable[str]) -> str:

@@ -282,3 +282,19 @@ def test_no_disagreement_seen_is_not_taken_for_proof():
     assert st.discordant_sd(0, 0, 8) == pytest.approx(math.sqrt(2 / 10))
     assert st.paired_sd(np.zeros(8)) == pytest.approx(math.sqrt(0.5 / 10))
     assert st.paired_sd(np.array([-0.3, 0.3] * 5_000)) == pytest.approx(0.3, abs=0.001)
+
+
+def test_clopper_pearson_is_that_of_scipy_and_covers():
+    from scipy.stats import binomtest
+
+    for k, n in ((0, 10), (3, 10), (10, 10), (97, 100), (480, 500)):
+        exact = binomtest(k, n).proportion_ci(0.9, method="exact")
+        assert st.clopper_pearson(k, n, confidence=0.9) == pytest.approx((exact.low, exact.high), abs=1e-9)
+    assert st.clopper_pearson(0, 0) == (0.0, 1.0)
+
+
+def test_the_binomial_tail_is_that_of_scipy():
+    from scipy.stats import binom
+
+    for k, n, p in ((0, 5, 0.3), (2, 50, 0.02), (49, 50, 0.9), (-1, 5, 0.5), (5, 5, 0.5)):
+        assert st.binomial_at_most(k, n, p) == pytest.approx(binom.cdf(k, n, p), abs=1e-10)

@@ -82,6 +82,22 @@ def _curve(steps: int, start: float, end: float, first: float, best: float) -> l
     return made
 
 
+def _promise(
+    target: float, threshold: float, sent: float, right: float, test_sent: float, test_right: float, state: str
+) -> dict[str, Any]:
+    return {
+        "target": target,
+        "threshold": threshold,
+        "sent": sent,
+        "right": right,
+        "test_sent": test_sent,
+        "test_right": test_right,
+        "interval": _interval(test_right, 1500),
+        "n": 1500,
+        "state": state,
+    }
+
+
 _MB = 1_000_000
 
 _CHECKS: list[dict[str, Any]] = [
@@ -371,6 +387,34 @@ def classify() -> dict[str, Any]:
                     )
                 ],
             },
+            "abstention": {
+                "how": "dev",
+                "n_dev": 1500,
+                "n_test": 1840,
+                "doubt": 0.1,
+                "accept_at": 0.98,
+                "targets": [
+                    _promise(0.95, 0.41, 0.03, 0.959, 0.028, 0.957, "held"),
+                    _promise(0.98, 0.83, 0.14, 0.987, 0.13, 0.979, "within chance"),
+                    _promise(0.99, 0.96, 0.31, 0.996, 0.29, 0.97, "broken"),
+                    {**_promise(0.999, 0.0, 1.0, 0.0, 1.0, 0.0, "cannot be promised"), "threshold": None},
+                ],
+                "curve": [
+                    [k / 50, 0.945 + 0.001 * k, 0.93 + 0.001 * k, min(1.0, 0.957 + 0.001 * k)] for k in range(48)
+                ],
+                "test_curve": [[k / 50, 0.942 + 0.0011 * k, 0.93, 0.96] for k in range(48)],
+                "best_target": 0.992,
+            },
+            "scope": {
+                "kind": "vectors",
+                "bound": 0.02,
+                "n_dev": 1500,
+                "n": 1000,
+                "flagged": 23,
+                "interval": [0.0146, 0.0343],
+                "score_flagged": 0.61,
+                "score_rest": 0.95,
+            },
             "slices": [
                 {
                     "slice": "language",
@@ -454,6 +498,7 @@ def text_task() -> dict[str, Any]:
     details = report["details"]
     for key in ("per_class", "confused", "calibration"):
         del details[key]
+    details["abstention"] = {"why": "answers that are texts carry no probability, so none can be held back by it."}
     details |= {
         "title": "calls.jsonl: call to note",
         "run": "runs/calls",

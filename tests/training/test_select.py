@@ -147,8 +147,8 @@ def test_train_refits_what_may_ship_on_train_and_dev_with_its_settings_frozen(tm
     (tmp_path / "t").mkdir()
     trained = train(dataset(), ladder, TrainOptions(), Context(tmp_path / "t"))
     assert trained.refitted == ("tfidf",)
-    kept = (tmp_path / "s" / "systems" / "tfidf" / "fitted" / "temperature.json").read_text()
-    assert (tmp_path / "t" / "systems" / "tfidf" / "temperature.json").read_text() == kept
+    kept = (tmp_path / "s" / "systems" / "tfidf" / "fitted" / "calibration.json").read_text()
+    assert (tmp_path / "t" / "systems" / "tfidf" / "calibration.json").read_text() == kept
     context = Context(tmp_path / "t")
     assert trained.fitted("tfidf", ladder, context).predict(["odd thing"], context).values == ("odd",)
 

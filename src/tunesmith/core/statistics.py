@@ -4,7 +4,7 @@ Two systems that answered the same rows are compared *paired*: what counts is wh
 functions are deterministic in their `seed`. Classes are integer codes 0..k-1; -1 stands for "no answer"
 and agrees with nothing.
 
-    proportions   wilson, binomial_two_sided, mcnemar, proportion_difference, fisher
+    proportions   wilson, clopper_pearson, binomial_at_most, binomial_two_sided, mcnemar, proportion_difference, fisher
     means         sign_flip, bootstrap_mean, permute_groups
     macro-F1      macro_f1, permute_macro_f1, bootstrap_macro_f1, bootstrap_macro_f1_difference
     families      holm
@@ -14,7 +14,7 @@ and agrees with nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
@@ -85,6 +85,34 @@ def wilson(successes: float, n: int, *, confidence: float = 0.95) -> Interval:
     low = 0.0 if successes == 0 else (middle - half) / scale
     high = 1.0 if successes == n else (middle + half) / scale
     return max(0.0, low), min(1.0, high)
+
+
+def binomial_at_most(k: int, n: int, p: float) -> float:
+    """P(X <= k) of X ~ Binomial(n, p), exact; n 0 gives 1."""
+    if k >= n or p <= 0.0:
+        return 1.0
+    if k < 0 or p >= 1.0:
+        return 0.0
+    return float(min(1.0, np.exp(_log_binomial(n, p, most=k)).sum()))
+
+
+def clopper_pearson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
+    """Exact interval of a proportion: it covers at least so often, whatever the proportion; n 0 gives (0, 1).
+
+    Source: Clopper & Pearson 1934; each limit leaves (1 - confidence) / 2 beyond it, found by bisection.
+    """
+    tail = (1 - confidence) / 2
+
+    def limit(holds: Callable[[float], bool]) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(50):  # 2^-50 is below the last digit that anybody reads
+            middle = (low + high) / 2
+            low, high = (middle, high) if holds(middle) else (low, middle)
+        return (low + high) / 2
+
+    least = 0.0 if successes == 0 else limit(lambda p: 1 - binomial_at_most(successes - 1, n, p) < tail)
+    most = 1.0 if successes >= n else limit(lambda p: binomial_at_most(successes, n, p) > tail)
+    return least, most
 
 
 def proportion_difference(only_a: int, only_b: int, n: int, *, confidence: float = 0.95) -> Interval:
@@ -506,9 +534,9 @@ def _log_factorials(size: int) -> NDArray[np.float64]:
     return np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1, dtype=np.float64)))])
 
 
-def _log_binomial(n: int, p: float) -> NDArray[np.float64]:
-    """(n + 1,) log probabilities of 0..n successes."""
+def _log_binomial(n: int, p: float, *, most: int | None = None) -> NDArray[np.float64]:
+    """(n + 1,) log probabilities of 0..n successes, or of 0..most."""
     assert 0 < p < 1
     logs = _log_factorials(1 << max(4, n.bit_length()))
-    k = np.arange(n + 1)
+    k = np.arange((n if most is None else most) + 1)
     return np.asarray(logs[n] - logs[k] - logs[n - k] + k * math.log(p) + (n - k) * math.log1p(-p), dtype=np.float64)

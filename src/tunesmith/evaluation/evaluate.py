@@ -19,7 +19,7 @@ import numpy as np
 from tunesmith.core.checks import Check
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Rows
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.core.events import progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, stored_bytes, whole, write_json
 from tunesmith.core.ledger import Ledger
@@ -27,6 +27,8 @@ from tunesmith.core.machine import describe
 from tunesmith.core.meter import Cost
 from tunesmith.core.predictions import Predictions
 from tunesmith.evaluation import replay
+from tunesmith.evaluation.abstention import NO_CONFIDENCE, NO_JUDGED, abstention, judged_of
+from tunesmith.evaluation.acceptance import Acceptance, about_scope
 from tunesmith.evaluation.calibration import calibration
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
 from tunesmith.evaluation.report import History, Report, SystemResult
@@ -43,6 +45,7 @@ from tunesmith.training.ladder import Ladder, Rung, Trained
 # Rows per call of predict: what a kill can lose, and what the fresh process repeats. Language models are slow.
 CHUNK, CHUNK_LM = 200, 64
 _EXAMPLES = 8
+_FAULT = "a fault of Tunesmith: please report it with the run folder."
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,19 @@ class EvaluateOptions:
     watts_per_core: float = field(default=10.0, metadata={"help": "power of a busy core, for the estimate of energy"})
     price_per_kwh: float = field(default=0.30, metadata={"help": "price of a kWh, for the estimate of money"})
     currency: str = field(default="EUR", metadata={"help": "what the price is in"})
+    accept_at: float | None = field(
+        default=None,
+        metadata={
+            "help": "share of right answers that predict promises: what is too unsure goes to a person; none: all"
+        },
+    )
+
+    def __post_init__(self) -> None:
+        if self.accept_at is not None and not 0.0 <= self.accept_at < 1.0:
+            raise ConfigError(
+                f"evaluate.accept_at: expected a share from 0 to below 1, got {self.accept_at:g}.",
+                hint="0.98 means: of the answers that are given, 98 % are right.",
+            )
 
 
 def uses(options: object) -> list[str]:  # noqa: ARG001 - every input is asked; the tasks concern them all
@@ -88,6 +104,10 @@ def evaluate(
             answers[rung.name], costs[rung.name] = _predicted(rung, test, ladder, trained, options, ctx)
     for made in _replayed(ladder, trained, test, answers, ctx):
         check(made)
+    for name in answers:
+        check(distribution(name, answers[name].predictions))
+    may_ship = [name for name in (ladder.candidate, ladder.reference) if name is not None and name in answers]
+    ready = {name: Acceptance.of(ladder, name) for name in may_ship}
     references, openings = open_test(data, test, ctx)
     task = tasks.get(data.task)
     untuned = [rung.name for rung in ladder.rungs if rung.kind == "untuned"]
@@ -109,6 +129,7 @@ def evaluate(
         _result(rung, answers.get(rung.name), costs.get(rung.name), task, references, data, test, options, ctx)
         for rung in ladder.rungs
     )
+    ready[found.winner].save(ctx.workdir)
     _write_predictions(ctx.workdir / "predictions.parquet", test, references, answers)
     return Report(
         task=data.task,
@@ -136,6 +157,7 @@ def evaluate(
             },
             "rungs": {rung.name: _about_rung(rung, trained) for rung in ladder.rungs},
             **_inspected(found, task, data, test, references, answers, options, ctx),
+            **_trusted(found, task, data, test, references, answers, ready, ladder, options, ctx),
         },
     )
 
@@ -250,6 +272,17 @@ def open_test(data: Dataset, test: Rows, ctx: Context) -> tuple[tuple[str, ...],
     times = Ledger().opened(test_fingerprint(data, test), by=read_json(mark)["opening"])
     ctx.emit("test.opened", times=times, rows=len(test))
     return data.unseal(), times
+
+
+def distribution(name: str, predictions: Predictions) -> Check:
+    """Every row's probabilities are finite, not negative and sum to 1."""
+    title, bound = "probabilities are finite and sum to 1", "<= 1e-06 off"
+    p = predictions.probabilities
+    if p is None:
+        return Check.not_applicable(title, bound, "it answers with texts.", system=name)
+    sound = bool(np.isfinite(p).all() and (p >= 0).all())
+    off = float(np.abs(p.sum(axis=1) - 1.0).max(initial=0.0)) if sound else float("inf")
+    return Check(title, off if sound else "not finite, or negative", bound, off <= 1e-6, _FAULT, name)
 
 
 # ---------------------------------------------------------------- after
@@ -374,6 +407,37 @@ def _inspected(
 def _of_rows(metric: str, by_row: Mapping[str, object]) -> str:
     """The metric if single rows have a value of it, else the first that they have one of."""
     return metric if metric in by_row else next(iter(by_row))
+
+
+def _trusted(
+    found: Verdict,
+    task: Task,
+    data: Dataset,
+    test: Rows,
+    references: Sequence[str],
+    answers: Mapping[str, Answers],
+    ready: Mapping[str, Acceptance],
+    ladder: Ladder,
+    options: EvaluateOptions,
+    ctx: Context,
+) -> dict[str, Any]:
+    """What may go out without a person, and which texts are unlike those trained on; of the shipped system."""
+    shipped, acceptance = answers[found.winner], ready[found.winner]
+    at = np.arange(len(test)) if shipped.rows is None else shipped.rows
+    texts, truth = [test.texts[int(i)] for i in at], [references[int(i)] for i in at]
+    by_row = task.row_scores(shipped.predictions, truth, texts, data.labels)
+    metric = "accuracy" if task.output == "label" else found.metric
+    scope = about_scope(acceptance, shipped.predictions, texts, by_row.get(metric, np.zeros(len(texts))), ctx)
+    if shipped.predictions.probabilities is None:
+        return {"abstention": {"why": NO_CONFIDENCE}, "scope": scope}
+    if acceptance.judged is None or not len(acceptance.judged):
+        return {"abstention": {"why": NO_JUDGED}, "scope": scope}
+    seen = judged_of(shipped.predictions, truth)
+    how = ladder[found.winner].how
+    return {
+        "abstention": abstention(acceptance.judged, seen, how=how, accept_at=options.accept_at),
+        "scope": scope,
+    }
 
 
 def _flagged(

@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from tunesmith.core.files import write_text
 from tunesmith.evaluation import charts, palette, wording
 from tunesmith.evaluation.drawing import clean
+from tunesmith.evaluation.page_confidence import confidence
 from tunesmith.evaluation.page_data import data_sections
 from tunesmith.evaluation.page_inspection import inspection, named
 from tunesmith.evaluation.reading import Reading, Rung, mapping, number, pair, read, text, whole
@@ -115,6 +116,7 @@ def _context(reading: Reading) -> dict[str, Any]:
         "ladder": _ladder(reading),
         "comparisons": _comparisons(reading),
         **inspected,
+        **confidence(reading),
         "checks": checks if reading.checks else None,
         "costs": _costs(reading),
         **data_sections(reading),

@@ -115,7 +115,7 @@ def _confused(found: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _calibration(found: Mapping[str, Any]) -> dict[str, Any] | None:
-    ece, brier = number(found.get("ece")), number(found.get("brier"))
+    ece, brier, floor = (number(found.get(key)) for key in ("ece", "brier", "ece_floor"))
     bins = [
         (confidence, accuracy, n)
         for row in rows(found.get("bins"))
@@ -135,6 +135,7 @@ def _calibration(found: Mapping[str, Any]) -> dict[str, Any] | None:
         )
     facts = [
         ("Calibration error (ECE)", wording.percent(ece)),
+        *((("of it, chance with so few answers", wording.percent(floor)),) if floor is not None else ()),
         ("Brier score", wording.plain(brier)),
     ]
     return {"chart": charts.reliability(_joined(sorted(bins))) if bins else None, "said": said, "facts": facts}

@@ -14,7 +14,7 @@ from tunesmith.core.meter import Cost
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import Prompt
 from tunesmith.tasks import task as tasks
-from tunesmith.training.calibrate import load_temperature
+from tunesmith.training.calibrate import load_calibrated
 from tunesmith.training.systems import Fitted, Job, RungPlan
 from tunesmith.training.systems import system as systems
 
@@ -156,8 +156,8 @@ class Trained:
 
 
 def load_fitted(name: str, folder: Path, job: Job, ctx: Context) -> Fitted:
-    """The Fitted in a folder, with the temperature that lies beside it (temperature.json), if any."""
-    return load_temperature(systems.get(name).load(folder, job, ctx), folder)
+    """The Fitted in a folder, with the calibrator that lies beside it (calibration.json), if any."""
+    return load_calibrated(systems.get(name).load(folder, job, ctx), folder)
 
 
 def prompt_of(data: Dataset) -> Prompt:

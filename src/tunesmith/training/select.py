@@ -26,12 +26,13 @@ from tunesmith.models.resolve import resolve
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import is_cheap, nominal_price
-from tunesmith.training.calibrate import fit_temperature, save_temperature
+from tunesmith.training.calibrate import fit_calibrator, keeps_answers, save_calibrator
 from tunesmith.training.dev_scores import Scored, challenge, interval_of, subset
 from tunesmith.training.embeddings import embed, metered_alone
 from tunesmith.training.folds import repeated_folds
 from tunesmith.training.ladder import Ladder, Rung, prompt_of, rank, rung_from_dict, rung_to_dict
 from tunesmith.training.probe import count_words
+from tunesmith.training.scope import fit_scopes
 from tunesmith.training.systems import CrossFits, Job, RungPlan
 from tunesmith.training.systems import system as systems
 from tunesmith.training.train import TrainOptions
@@ -100,6 +101,10 @@ def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: C
         if seen is not None:
             scored[plan.name] = seen
         ctx.emit("rung", name=plan.name, status=rung.status, dev=rung.dev, why=rung.why)
+    stands_on = {systems.get(plan.name).needs for plan in options.rungs if plan.run}
+    keep_out = replace(ctx, workdir=ctx.workdir / _VECTORS)
+    for scope in fit_scopes(bench.train, bench.dev, encoder if "encoder" in stands_on else None, keep_out):
+        scope.save(ctx.workdir)
     shutil.rmtree(ctx.workdir / _VECTORS, ignore_errors=True)
     tokens = count_words(data.rows("train").texts)
     prices = {
@@ -193,8 +198,10 @@ class Bench:
             seen = self._cross_validate(plan.name, replace(job, options=chosen, frozen=True), ctx)
             how = "cross-validation"
         if seen.answers.probabilities is not None and plan.name != "majority":
-            temperature = fit_temperature(seen.answers.probabilities, seen.rows.targets, self.base.labels)
-            save_temperature(temperature, folder / "fitted")
+            raw = seen.answers.probabilities
+            calibrator = fit_calibrator(raw, seen.rows.targets, self.base.labels, seed=self.ctx.seed)
+            ctx.check(keeps_answers(raw, calibrator(raw), system=plan.name))
+            save_calibrator(calibrator, folder / "fitted")
         low, high = interval_of(seen, seed=self.ctx.seed)
         cost = Cost(
             train_cpu_s=round(fitting.cpu_s, 3),

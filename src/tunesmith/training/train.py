@@ -15,6 +15,7 @@ from tunesmith.core.files import read_json, stored_bytes, whole, write_json
 from tunesmith.core.meter import Cost, Meter
 from tunesmith.models.methods import method as methods
 from tunesmith.tasks import task as tasks
+from tunesmith.training.calibrate import copy_calibrator
 from tunesmith.training.embeddings import metered_alone
 from tunesmith.training.ladder import Ladder, Rung, Trained
 from tunesmith.training.systems import system as systems
@@ -141,7 +142,7 @@ def train(data: Dataset, ladder: Ladder, options: TrainOptions, ctx: Context) ->
     """Refit candidate and reference; a rung that is not in `options.refit` ships as *select* left it.
 
     Settings are frozen: what cross-validation chose for cheap rungs, the best step (scaled to the larger
-    set) for rungs trained by gradient. The temperature is the one fitted on answers that the rung gave to
+    set) for rungs trained by gradient. The calibrator is the one fitted on answers that the rung gave to
     rows it had not seen.
     """
     rows = data.rows("train") + data.rows("dev")
@@ -179,7 +180,7 @@ def _refit(name: str, ladder: Ladder, rows: Rows, options: TrainOptions, folder:
     with whole(folder) as draft:
         draft.mkdir()
         fitted.save(draft)
-        _copy_calibration(ladder, rung, draft)
+        copy_calibrator(ladder.folder / str(rung.path), draft)
     shutil.rmtree(work, ignore_errors=True)
     return meter
 
@@ -196,12 +197,6 @@ def _scaled_steps(rung: Rung, n_rows: int) -> int | None:
     if best is None or not rung.train_rows:
         return rung.plan.steps
     return max(1, round(float(best) * n_rows / rung.train_rows))
-
-
-def _copy_calibration(ladder: Ladder, rung: Rung, folder: Path) -> None:
-    source = ladder.folder / str(rung.path) / "temperature.json"
-    if source.exists():
-        write_json(folder / "temperature.json", read_json(source))
 
 
 def _cost(meter: Meter, rung: Rung, stored: int) -> Cost:

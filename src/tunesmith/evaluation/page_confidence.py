@@ -1,0 +1,112 @@
+"""The page's cards about how far the shipped system may be trusted alone: what goes to a person, what is foreign."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.evaluation import wording
+from tunesmith.evaluation.confidence_charts import Mark, Point, abstention, abstention_legend
+from tunesmith.evaluation.reading import Reading, mapping, number, pair, rows, text, whole
+
+_STATES = {
+    "held": "held",
+    "within chance": "below, within chance",
+    "broken": "broken",
+    "nothing accepted": "nothing accepted",
+    "cannot be promised": "cannot be promised",
+}
+
+
+def confidence(reading: Reading) -> dict[str, Any]:
+    """The template's variables `abstention` and `scope`; None where the report says nothing of them."""
+    details = reading.details
+    return {
+        "abstention": _abstention(mapping(details.get("abstention"))),
+        "scope": _scope(mapping(details.get("scope"))),
+    }
+
+
+def _abstention(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not found:
+        return None
+    if text(found.get("why")):
+        return {"why": text(found.get("why"))}
+    targets = rows(found.get("targets"))
+    marks = [
+        Mark(
+            target,
+            sent,
+            right,
+            f"{wording.percent(sent)} to a person, {wording.percent(target)} promised",
+        )
+        for row in targets
+        if (target := number(row.get("target"))) is not None
+        and (sent := number(row.get("sent"))) is not None
+        and (right := number(row.get("right"))) is not None
+    ]
+    dev, test = _curve(found.get("curve")), _curve(found.get("test_curve"))
+    doubt = number(found.get("doubt")) or 0.1
+    default = number(found.get("accept_at"))
+    how = "out of fold" if text(found.get("how")) == "cross-validation" else "on dev"
+    return {
+        "why": "",
+        "wide": abstention(dev, test, marks, narrow=False) if dev else "",
+        "narrow": abstention(dev, test, marks, narrow=True) if dev else "",
+        "legend": abstention_legend(),
+        "rows": [_target(row, default) for row in targets],
+        "default": "" if default is None else wording.percent(default),
+        "best": wording.percent(number(found.get("best_target"))),
+        "note": f"Promised on {wording.count(whole(found.get('n_dev')), 'answer')} given {how}, to rows that the "
+        f"system had not learned from; a promise fails by chance in at most {wording.percent(doubt)} of such runs.",
+    }
+
+
+def _curve(found: object) -> list[Point]:
+    given = found if isinstance(found, list | tuple) else []
+    made: list[Point] = []
+    for row in given[:400]:
+        cells = [number(cell) for cell in row] if isinstance(row, list | tuple) else []
+        if len(cells) == 4 and all(cell is not None for cell in cells):
+            made.append((cells[0] or 0.0, cells[1] or 0.0, cells[2] or 0.0, cells[3] or 0.0))
+    return sorted(made)
+
+
+def _target(row: Mapping[str, Any], default: float | None) -> dict[str, Any]:
+    low, high = pair(row.get("interval"))
+    target = number(row.get("target"))
+    threshold = number(row.get("threshold"))
+    state = text(row.get("state"))
+    dash = "–"
+    promised = threshold is not None
+    return {
+        "target": wording.percent(target),
+        "ships": target is not None and target == default,
+        "sent": wording.percent(number(row.get("sent"))) if promised else dash,
+        "threshold": f"{threshold:.2f}" if threshold is not None else dash,
+        "test_sent": wording.percent(number(row.get("test_sent"))) if promised else dash,
+        "test_right": wording.percent(number(row.get("test_right"))) if promised else dash,
+        "interval": "" if low is None or high is None else f"{wording.percent(low)} – {wording.percent(high)}",
+        "state": _STATES.get(state, state or "not recorded"),
+    }
+
+
+def _scope(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not found:
+        return None
+    if text(found.get("why")):
+        return {"why": text(found.get("why"))}
+    n, flagged = whole(found.get("n")), whole(found.get("flagged"))
+    if not n or flagged is None:
+        return None
+    low, high = pair(found.get("interval"))
+    by = "vectors of the frozen encoder" if text(found.get("kind")) == "vectors" else "words and letters"
+    rest, inside = number(found.get("score_rest")), number(found.get("score_flagged"))
+    facts = [
+        ("Flagged on the test", f"{wording.percent(flagged / n)} of {wording.count(n)}"),
+        ("95 % interval", "" if low is None or high is None else f"{wording.percent(low)} – {wording.percent(high)}"),
+        ("Meant to be flagged of texts like these, at most", wording.percent(number(found.get("bound")))),
+        ("Score of those flagged", wording.percent(inside) if inside is not None else ""),
+        ("Score of the rest", wording.percent(rest) if rest is not None else ""),
+    ]
+    return {"why": "", "facts": [(key, said) for key, said in facts if said], "by": by}
