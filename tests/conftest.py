@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy and torch load: two threads on busy cores are slower than one
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# Runs of tests are no runs to learn from.
+os.environ["TUNESMITH_RECORD"] = tempfile.mkdtemp(prefix="tunesmith-record-")
 
 import pytest
 

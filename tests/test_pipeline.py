@@ -11,6 +11,9 @@ import yaml
 
 import tunesmith as ts
 from tunesmith.core.errors import ConfigError, DataError, RunError
+from tunesmith.core.forecasts import TrackRecord
+from tunesmith.core.run import stage_records
+from tunesmith.forecasting import read_forecast
 from tunesmith.planning import read_plan
 from tunesmith.testing import tiny_encoder
 
@@ -73,6 +76,29 @@ def test_the_shipped_model_answers_texts_and_rows(finished):
     again = finished.predict([{"message": billing, "other": 3}])
     assert again.values == ("billing",)
     assert (made.confidence > 0.34).all()
+
+
+def test_what_was_expected_is_held_against_what_came_once(finished, options, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNESMITH_RECORD", str(tmp_path))
+    told = {q.name: q for q in read_forecast(finished.folder)}
+    assert list(told) == ["minutes", "CPU minutes", "peak memory", "tokens", "energy", "money"]
+    assert all(q.raw > 0 for q in told.values())
+    stages = stage_records(finished.folder)
+    assert told["minutes"].actual == pytest.approx(
+        sum(stages[s]["seconds"] for s in ("select", "train", "evaluate")) / 60
+    )
+    assert told["peak memory"].actual == max(stages[s]["peak_rss_bytes"] for s in ("select", "train", "evaluate")) / 1e6
+    assert "Expected, and what came" in (finished.folder / "report.html").read_text()
+    ts.run(tickets(), out=finished.folder, **options)
+    assert not TrackRecord().turnouts(), "nothing was done anew, so there is nothing to learn from it"
+    shutil.copytree(finished.folder, tmp_path / "again")
+    (tmp_path / "again" / "forecast.json").unlink()
+    shutil.rmtree(tmp_path / "again" / "08-evaluate")
+    ts.run(tickets(), out=tmp_path / "again", **options)
+    assert not TrackRecord().turnouts(), "times of a run that was taken up again are not those of a whole one"
+    ts.run(tickets(seed=3), out=tmp_path / "other", **options)
+    (turnout,) = TrackRecord().turnouts()
+    assert set(turnout.actual) == {"minutes", "CPU minutes", "peak memory"}
 
 
 def test_a_missing_input_column_is_named_with_the_nearest(finished):

@@ -93,6 +93,7 @@ def plan(  # noqa: PLR0913
     """Every decision with its reason, and the forecast. Nothing is trained."""
     options = _options(locals())
     folder = _work(source, out, options, quiet=as_json, only_plan=True)
+    from tunesmith.forecasting import calibrated, lines
     from tunesmith.planning import read_plan
 
     made = read_plan(folder / "plan.yaml")
@@ -102,6 +103,8 @@ def plan(  # noqa: PLR0913
             {
                 "folder": str(folder),
                 "decisions": [{"what": d.what, "choice": d.choice, "why": d.why} for d in made.decisions],
+                "expected": [vars(q) for q in made.expected],
+                "calibration": calibrated(),
                 "forecast": [vars(f) for f in made.forecasts],
                 "budget_s": made.budget_s,
             }
@@ -113,14 +116,27 @@ def plan(  # noqa: PLR0913
     for f in made.forecasts:
         if f.fit_s or f.predict_s:
             typer.echo(f"{f.name:<14} about {f.fit_s:6.0f} s to fit, {f.predict_s:6.0f} s to answer")
-    typer.echo(
-        f"{'budget':<14} {made.budget_s:6.0f} s\n\nplan: {folder / 'plan.yaml'}   go on:  tunesmith run {folder}"
-    )
+    typer.echo(f"{'budget':<14} {made.budget_s:6.0f} s\n")
+    typer.echo("\n".join(lines(made.expected, calibrated())))
+    typer.echo(f"\nplan: {folder / 'plan.yaml'}   go on:  tunesmith run {folder}")
 
 
 @app.command()
-def show(folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)], as_json: Json = False) -> None:
+def show(
+    folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    forecast: Annotated[bool, typer.Option("--forecast", help="what was expected of the run, and what came")] = False,
+    as_json: Json = False,
+) -> None:
     """Verdict, ladder, checks and cost of a finished run."""
+    if forecast:
+        from tunesmith.forecasting import calibrated, lines, read_forecast
+
+        told = read_forecast(folder)
+        if as_json:
+            _print_json({"expected": [{**vars(q), "held": q.held} for q in told], "calibration": calibrated()})
+        else:
+            typer.echo("\n".join(lines(told, calibrated())))
+        return
     from tunesmith.pipeline import open_run
 
     _show(open_run(folder).report.to_json(), folder, as_json=as_json)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from tunesmith.evaluation.acceptance import Acceptance, Decided
 from tunesmith.evaluation.evaluate import evaluate
 from tunesmith.evaluation.page import write_page
 from tunesmith.evaluation.report import History, Report
+from tunesmith.forecasting import settle
 from tunesmith.planning import (
     Config,
     Plan,
@@ -44,6 +45,7 @@ from tunesmith.planning import (
     read_config,
     read_plan,
 )
+from tunesmith.tasks import task as tasks
 from tunesmith.training.ladder import Ladder, Trained
 from tunesmith.training.select import select
 from tunesmith.training.systems import Fitted
@@ -72,7 +74,8 @@ def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: boo
         ladder = run.stage(select, data, plan.config.model, plan.config.train)
         trained = run.stage(train, data, ladder, plan.config.train)
         report = run.stage(evaluate, data, ladder, trained, plan.config.evaluate, _history(run, plan))
-        write_page(report.to_json(), folder / "report.html")
+        turned_out = settle(plan.expected, run, plan.prices, kind=tasks.get(data.task).output)
+        write_page({**report.to_json(), "forecast": [asdict(q) for q in turned_out]}, folder / "report.html")
         run.emit("run.done", seconds=round(time.monotonic() - began, 1), report=str(folder / "report.html"))
     return plan
 

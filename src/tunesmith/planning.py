@@ -21,11 +21,14 @@ from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, DataError, SourceUnavailable, did_you_mean
 from tunesmith.core.events import Emit
 from tunesmith.core.files import canonical, sha256_bytes, write_text
+from tunesmith.core.forecasts import Quantity
 from tunesmith.core.machine import free_cores, library_versions, usable_cores
+from tunesmith.core.meter import metered
 from tunesmith.core.run import keyed
 from tunesmith.data.curate import CurateOptions
 from tunesmith.data.ingest import IngestOptions, profile
 from tunesmith.evaluation.evaluate import EvaluateOptions
+from tunesmith.forecasting import Prices, Work, expect
 from tunesmith.models.resolve import fetch, pin, resolve
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
@@ -79,12 +82,13 @@ class Decision:
 class Plan:
     """A Config without 'auto' (the rungs may still be open until curate has run), and why.
 
-    made_from: hashes of what each group of decisions was made from.
+    made_from: hashes of what each group of decisions was made from. forecasts: of single rungs. expected: of the run.
     """
 
     config: Config
     decisions: tuple[Decision, ...] = ()
     forecasts: tuple[Forecast, ...] = ()
+    expected: tuple[Quantity, ...] = ()
     made_from: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -95,6 +99,12 @@ class Plan:
         return Limits(c.threads, c.device, held, c.max_memory)
 
     @property
+    def prices(self) -> Prices:
+        """What energy and money are estimated by."""
+        e = self.config.evaluate
+        return Prices(e.watts_per_core, e.price_per_kwh, e.currency)
+
+    @property
     def budget_s(self) -> float:
         return DEFAULT_BUDGET_S if self.config.budget == "auto" else self.config.budget
 
@@ -103,6 +113,7 @@ class Plan:
         about = {
             "why": {d.what: f"{d.choice}: {d.why}" for d in self.decisions},
             "forecast": [asdict(f) for f in self.forecasts],
+            "expected": [asdict(q) for q in self.expected],
             "made_from": dict(self.made_from),
         }
         table = {**dump_options(self.config), "plan": about}
@@ -183,8 +194,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         keep = [d for d in old.decisions if d.what.startswith(("model.", "train."))]
         config = replace(config, model=old.config.model, train=old.config.train)
         return replace(
-            plan, config=config, decisions=(*plan.decisions, *keep), forecasts=old.forecasts, made_from=made_from
-        )
+            plan, config=config, decisions=(*plan.decisions, *keep), forecasts=old.forecasts, expected=old.expected,
+            made_from=made_from,
+        )  # fmt: skip
     decisions: list[Decision] = []
     model = config.model
     rungs_asked = model.rungs
@@ -213,6 +225,8 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         encoder, lm = (spec.uri, lm) if kind == "encoder" else (encoder, spec.uri)
         decisions.append(Decision(f"model.{kind}", spec.uri, why))
     forecasts: list[Forecast] = []
+    probe: Probe | None = None
+    cores = 1.0
     if model.rungs == "auto":
         runnable = [n for n in names if serves(n) and systems.get(n).needs in ("nothing", *folders)]
         began = time.monotonic()
@@ -224,7 +238,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
             runnable = [n for n in runnable if n not in too_large]
             if all(systems.get(n).needs != "lm" for n in runnable):
                 del folders["lm"]
-        probe = _probe(data, folders, plan.limits, emit)
+        with metered() as meter:
+            probe = _probe(data, folders, plan.limits, emit)
+        cores = max(0.01, meter.cpu_s / max(meter.wall_s, 1e-9))
         size = _size(data)
         left_s -= time.monotonic() - began  # what the probe took
         rungs, forecasts = plan_rungs(
@@ -250,7 +266,12 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         why = "cheap rungs always; one trained by gradient if the budget leaves time to fit it again on train + dev"
         decisions.append(Decision("train.refit", ", ".join(refitted), why))
     config = replace(config, model=model, train=training)
-    plan = Plan(config, (*plan.decisions, *decisions), tuple(forecasts), made_from)
+    plan = Plan(config, (*plan.decisions, *decisions), tuple(forecasts), (), made_from)
+    if probe is not None:  # a plan made by hand has no speeds to forecast by
+        refit = training.refit if isinstance(training.refit, tuple) else ()
+        planned = cast("tuple[RungPlan, ...]", model.rungs)
+        work = Work(data, planned, forecasts, probe, folders, refit, training, cores, plan.limits.dtype)
+        plan = replace(plan, expected=expect(work, plan.prices))
     plan.save(folder / "plan.yaml")
     if rungs_asked == "auto":
         # Only for the run that planned; whoever follows plan.yaml later follows it whatever the clock says.
@@ -267,7 +288,8 @@ def read_plan(path: Path) -> Plan | None:
         about = table["plan"]
         why = [Decision(what, *_split(text)) for what, text in about["why"].items()]
         forecasts = [Forecast(**row) for row in about["forecast"]]
-        return Plan(config_from(table), tuple(why), tuple(forecasts), about["made_from"])
+        quantities = [Quantity(**row) for row in about.get("expected", ())]
+        return Plan(config_from(table), tuple(why), tuple(forecasts), tuple(quantities), about["made_from"])
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, ConfigError):
         return None  # damaged or hand-made: decide anew
 

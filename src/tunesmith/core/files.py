@@ -97,3 +97,15 @@ def stored_bytes(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Append a line in one write, so that two processes never mix; a line cut short by a kill is closed off first."""
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        size = os.fstat(handle).st_size
+        cut = size and os.pread(handle, 1, size - 1) != b"\n"
+        os.write(handle, (b"\n" if cut else b"") + line + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)

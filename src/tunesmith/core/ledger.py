@@ -7,12 +7,12 @@ no longer quite unseen: whoever looked may have chosen by it. The report prints 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tunesmith.core.errors import RunError
+from tunesmith.core.files import append_line
 from tunesmith.core.places import cache_root
 
 
@@ -41,11 +41,11 @@ class Ledger:
         The same `by` is written once: a stage that was killed after the opening and redone is one look.
         Raises RunError if the ledger cannot be written: an opening that cannot be counted must not happen.
         """
-        line = json.dumps(asdict(Opening(test, by, datetime.now(UTC).isoformat(timespec="seconds")))) + "\n"
+        line = json.dumps(asdict(Opening(test, by, datetime.now(UTC).isoformat(timespec="seconds"))))
         try:
             if not any(opening.by == by for opening in self.openings(test)):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                _append(self.path, line.encode())
+                append_line(self.path, line.encode())
             return self.count(test)
         except OSError as error:
             raise RunError(
@@ -72,16 +72,3 @@ class Ledger:
             if test is None or opening.test == test:
                 found.append(opening)
         return found
-
-
-def _append(path: Path, line: bytes) -> None:
-    """One write with O_APPEND: lines of two processes never mix; a line cut short is closed off first."""
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(handle).st_size
-        if size and os.pread(handle, 1, size - 1) != b"\n":
-            line = b"\n" + line
-        os.write(handle, line)
-        os.fsync(handle)
-    finally:
-        os.close(handle)

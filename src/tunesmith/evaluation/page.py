@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from tunesmith.core.files import write_text
 from tunesmith.evaluation import charts, palette, wording
 from tunesmith.evaluation.drawing import clean
+from tunesmith.evaluation.forecast_card import forecast_card
 from tunesmith.evaluation.page_confidence import confidence
 from tunesmith.evaluation.page_data import data_sections
 from tunesmith.evaluation.page_inspection import inspection, named
@@ -44,6 +45,7 @@ def render(report: Mapping[str, Any]) -> str:
         style=Markup(style),
         style_hash=f"sha256-{digest}",
         longest=_LONGEST_TEXT,
+        forecast=forecast_card(report),
         **_context(reading),
     )
 

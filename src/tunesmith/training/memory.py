@@ -167,6 +167,12 @@ class Needs:
         pass_ = max(self.kept.of(longest, answers, recompute=True, pooled=False), self.updating)
         return resident + self.weights + int((1 + _SLACK_SHARE) * (self.trained + pass_)) + _SLACK
 
+    def unlimited(self, tokens: int, *, answers: int = 64) -> int:
+        """What training adds where there is no limit, with optimizer steps of so many tokens: all but the weights."""
+        at_once = min(tokens, int(enough_bytes() / self.kept.of(1, 0, recompute=False, pooled=False)))
+        pass_ = max(self.kept.of(at_once, min(answers, at_once), recompute=False), self.updating)
+        return int((1 + _SLACK_SHARE) * (self.trained + pass_)) + _SLACK
+
 
 def needs_of(config: Any, how: Method, options: Options, *, dtype: str) -> Needs:
     """Needs of a transformers config: shapes without numbers, and a pass through one and through two small copies.
@@ -249,6 +255,11 @@ def footprint(resident: int, trained: int, activations: int) -> Footprint:
     return Footprint(resident, trained, activations, int(_SLACK_SHARE * (trained + activations)) + _SLACK)
 
 
+def enough_bytes() -> int:
+    """Activations that are kept at once where there is no limit."""
+    return int(min(_WITHOUT_LIMIT, psutil.virtual_memory().total // _OF_ALL))
+
+
 def fit_to(
     limit: int | None, model: torch.nn.Module, *, longest: int, answers_share: float, kept: Kept | None = None,
     resident: int | None = None,
@@ -263,7 +274,7 @@ def fit_to(
     def per_token(*, recompute: bool, pooled: bool) -> float:
         return kept.of(1000, round(1000 * answers_share), recompute=recompute, pooled=pooled) / 1000
 
-    enough = min(_WITHOUT_LIMIT, psutil.virtual_memory().total // _OF_ALL)
+    enough = enough_bytes()
     ample = max(_LEAST_TOKENS, int(enough / per_token(recompute=False, pooled=False)))
     if limit is None:
         return Fitting(ample, RECOMPUTED_AT_ONCE * ample, f"no limit: activations of {_told(enough)}")
