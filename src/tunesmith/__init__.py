@@ -24,6 +24,8 @@ _PUBLIC = {
     "Config": "tunesmith.planning",
     "read_config": "tunesmith.planning",
     "fetch_member": "tunesmith.models.sources.wheel",
+    "read_library": "tunesmith.data.documents",
+    "verify_citations": "tunesmith.tasks.citations",
     "TunesmithError": "tunesmith.core.errors",
     "CheckFailed": "tunesmith.core.errors",
 }
@@ -37,14 +39,18 @@ __all__ = [
     "open_run",
     "plan",
     "read_config",
+    "read_library",
     "run",
+    "verify_citations",
 ]
 
 if TYPE_CHECKING:
     from tunesmith.core.errors import CheckFailed, TunesmithError
+    from tunesmith.data.documents import read_library
     from tunesmith.models.sources.wheel import fetch_member
     from tunesmith.pipeline import SavedRun, open_run, plan, run
     from tunesmith.planning import Config, read_config
+    from tunesmith.tasks.citations import verify_citations
 
 
 def __getattr__(name: str) -> object:

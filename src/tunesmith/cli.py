@@ -28,9 +28,12 @@ Out = Annotated[Path | None, typer.Option("--out", help="run folder (default: ru
 Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
 Target = Annotated[str | None, typer.Option(help="column with the answer")]
 Input = Annotated[list[str] | None, typer.Option("--input", help="input column (repeat for several)")]
-TaskName = Annotated[str | None, typer.Option("--task", help="classify or rewrite")]
+TaskName = Annotated[str | None, typer.Option("--task", help="what is learned (tunesmith list tasks)")]
 Test = Annotated[Path | None, typer.Option(help="ready-made test file")]
 Dev = Annotated[Path | None, typer.Option(help="ready-made dev file")]
+Documents = Annotated[
+    list[Path] | None, typer.Option("--documents", help="answer from these files and folders (repeat for several)")
+]
 Group = Annotated[str | None, typer.Option(help="column whose equal values stay on one side of the split")]
 Time = Annotated[str | None, typer.Option(help="column to split by time: test is the latest")]
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="keep train rows that copy test rows")]
@@ -61,6 +64,7 @@ def _global(debug: Debug = False) -> None:  # listed here for --help; `main` tak
 def run(  # noqa: PLR0913 - a command line has as many options as people need
     source: Source,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    documents: Documents = None,
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     encoder: Encoder = None, lm: Lm = None,
@@ -85,6 +89,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
 def plan(  # noqa: PLR0913
     source: Source,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
+    documents: Documents = None,
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     encoder: Encoder = None, lm: Lm = None,
@@ -561,6 +566,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
             options[name] = str(options[name])
     if given.get("input_"):
         options["inputs"] = list(given["input_"])
+    if given.get("documents"):
+        options["documents"] = [str(path) for path in given["documents"]]
     if given.get("keep_leaks"):
         options["keep_leaks"] = True
     model = {name: given[name] for name in ("encoder", "lm", "prefer") if given.get(name) is not None}

@@ -152,7 +152,9 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
     old = read_plan(folder / "plan.yaml")
     refuse_too_little(config.max_memory)
     machine_from = _hash(config.threads, config.device, config.dtype, config.max_memory, library_versions())
-    files = [p for p in (*paths_of(config.data), config.data.test, config.data.dev) if p is not None]
+    given = config.data.documents
+    documents = given if isinstance(given, tuple) else (given,)
+    files = [p for p in (*paths_of(config.data), config.data.test, config.data.dev, *documents) if p is not None]
     for file in files:
         existing(file)
     data_from = _hash(keyed(config.data), library_versions())  # by content and name: where a file lies says nothing
@@ -166,7 +168,7 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
         config, made = _decide_machine(config)
         decisions += made
     if old is not None and old.made_from.get("data") == data_from:
-        config = replace(config, data=replace(old.config.data, path=config.data.path))
+        config = replace(config, data=replace(old.config.data, path=config.data.path, documents=config.data.documents))
         decisions += [d for d in old.decisions if d.what.startswith("data.")]
     else:
         emit("note", text=f"looking at {', '.join(p.name for p in files)}")
@@ -427,7 +429,7 @@ def _relative_to(table: Any, base: Path) -> Any:
     if not isinstance(table, Mapping):
         return table
     found = dict(table)
-    for key in ("path", "test", "dev", "reviews"):
+    for key in ("path", "test", "dev", "reviews", "documents"):
         if isinstance(found.get(key), str) and not Path(found[key]).is_absolute():
             found[key] = str(base / found[key])
     return found

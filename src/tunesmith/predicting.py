@@ -18,6 +18,8 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.data.reading import read_path
 from tunesmith.evaluation.acceptance import Decided
 from tunesmith.pipeline import SavedRun
+from tunesmith.tasks import Task
+from tunesmith.tasks import task as tasks
 
 _YES_NO = {True: "yes", False: "no"}
 # Large enough for full batches, small enough that the first answers come soon.
@@ -37,8 +39,8 @@ def predict_table(
     if not len(table):
         raise DataError(f"{path}: no rows.", hint="give a table with at least one row.")
     texts = saved.texts_of(table)
-    names = table.names
-    prediction, confidence = _free("prediction", names), _free("confidence", names)
+    names, task = table.names, tasks.get(saved.data.task)
+    confidence = _free("confidence", names)
     accepted, why_not = _free("accepted", names), _free("why_not", names)
     target = _target(saved, accept_at)
     with _sink(out) as sink:
@@ -48,7 +50,7 @@ def predict_table(
             sure = answers.confidence
             rows = table.data.slice(start, _PIECE).to_pylist()
             for at, row in enumerate(rows):
-                row[prediction] = answers.values[at]
+                row |= _answer(task, answers.values[at], names, as_json=as_json)
                 if sure is not None:
                     row[confidence] = round(float(sure[at]), 6)
                 if decided is not None:
@@ -69,6 +71,7 @@ def predict_lines(
 ) -> None:
     """One answer per line of text, as the lines come. accept_at: as for a table; what is held back says why."""
     target = _target(saved, accept_at)
+    task = tasks.get(saved.data.task)
     size = 1 if lines is sys.stdin and os.isatty(0) else _PIECE  # someone types: answer each line
     with _sink(out) as sink:
         for piece in _pieces((line.rstrip("\n") for line in lines), size):
@@ -77,16 +80,16 @@ def predict_lines(
             for at, text in enumerate(piece):
                 answer = answers.values[at]
                 if as_json:
-                    made = {"text": text, "prediction": answer}
+                    made = {"text": text, **_answer(task, answer, (), as_json=True)}
                     more: dict[str, Any] = {} if sure is None else {"confidence": round(float(sure[at]), 6)}
                     if decided is not None:
                         more |= {"accepted": bool(decided.accepted[at]), "why_not": decided.reasons[at]}
                     sink.write(json.dumps({**made, **more}, ensure_ascii=False) + "\n")
                 elif sure is None:
-                    sink.write(f"{answer or ''}\n")
+                    sink.write(f"{_told(task, answer)}\n")
                 else:
                     held = "" if decided is None else "\taccepted" if decided.accepted[at] else _held(decided, at)
-                    sink.write(f"{answer}\t{sure[at]:.4f}{held}\n")
+                    sink.write(f"{_told(task, answer)}\t{sure[at]:.4f}{held}\n")
             sink.flush()
 
 
@@ -108,6 +111,21 @@ def _answers(saved: SavedRun, texts: list[str], target: float | None) -> tuple[P
 
 def _held(decided: Decided, at: int) -> str:
     return f"\tto a person ({decided.reasons[at]})"
+
+
+def _answer(task: Task, value: str | None, taken: Iterable[str], *, as_json: bool) -> dict[str, Any]:
+    """An answer as columns: one called `prediction`, or those that the task has for it. In JSON its own form stays."""
+    cells = getattr(task, "cells", None)
+    if cells is None:
+        return {_free("prediction", taken): value}
+    if as_json:
+        return {_free("prediction", taken): None if value is None else json.loads(value)}
+    return {_free(name, taken): cell for name, cell in cells(value).items()}
+
+
+def _told(task: Task, value: str | None) -> str:
+    told = getattr(task, "told", None)
+    return value or "" if told is None or value is None else str(told(value))
 
 
 def _free(name: str, taken: Iterable[str]) -> str:

@@ -10,8 +10,10 @@ import pytest
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows, rows_of
+from tunesmith.core.library import Library, Passage
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
+from tunesmith.tasks.citations import gold_of, verify_citations
 from tunesmith.testing import tiny_encoder, tiny_lm
 from tunesmith.training.folds import row_folds
 from tunesmith.training.systems import Job, RungPlan, Workload, system
@@ -28,6 +30,18 @@ def _rows(n: int) -> Rows:
 
 
 TRAIN, DEV = _rows(48), _rows(64).take(range(48, 64))
+PASSAGES = {("cards", str(i)): text for i, text in enumerate(CARD)} | {
+    ("money", str(i)): t for i, t in enumerate(MONEY)
+}
+LIBRARY = Library(tuple(Passage(document, passage, text) for (document, passage), text in PASSAGES.items()))
+
+
+def _asked(name: str, rows: Rows) -> Rows:
+    """The rows with the targets that the rung's task has."""
+    if "citations" not in system.get(name).outputs:
+        return rows
+    golds = {text: gold_of([reference]) for reference, text in PASSAGES.items()}
+    return replace(rows, targets=tuple(golds[text.rpartition(" ")[0]] for text in rows.texts))
 
 
 @pytest.fixture(scope="session")
@@ -43,11 +57,12 @@ def models(tmp_path_factory) -> dict[str, ModelSpec]:
 def job(models):
     def made(name: str, **changes) -> Job:
         rung = system.get(name)
-        what = task.get("classify" if "label" in rung.outputs else "rewrite")
+        what = task.get("classify" if "label" in rung.outputs else "rewrite" if "text" in rung.outputs else "answer")
         labels = ("card", "money") if "label" in rung.outputs else ()
         prompt = what.prompt(labels, inputs=("text",), target="topic")
         plan = RungPlan(name, steps=3 if rung.kind == "tuned" else None)
-        return replace(Job(what, labels, prompt, models["encoder"], models["lm"], plan), **changes)
+        made_for = Job(what, labels, prompt, models["encoder"], models["lm"], plan, library=LIBRARY)
+        return replace(made_for, **changes)
 
     return made
 
@@ -68,20 +83,23 @@ def test_a_rung_says_what_it_is(name):
     assert rung.name == name
     assert rung.kind in ("tuned", "untuned")
     assert rung.needs in ("nothing", "encoder", "lm")
-    assert set(rung.outputs) <= {"label", "text"}
+    assert set(rung.outputs) <= {"label", "text", "json", "citations"}
     assert rung.outputs
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_read_back_answers_as_what_was_saved(name, job, tmp_path):
     ctx, rung = _context(tmp_path / "work"), system.get(name)
-    fitted = rung.fit(TRAIN, DEV, job(name), ctx)
+    fitted = rung.fit(_asked(name, TRAIN), _asked(name, DEV), job(name), ctx)
     fitted.save(tmp_path / "saved")
     again = rung.load(tmp_path / "saved", job(name), _context(tmp_path / "other"))
     before, after = fitted.predict(DEV.texts, ctx), again.predict(DEV.texts, ctx)
     assert fitted.system == again.system == name
     assert before.values == after.values
     assert len(before) == len(DEV)
+    if "citations" in rung.outputs:
+        assert not any(verify_citations(value, LIBRARY) for value in before.values)
+        assert np.abs(before.confidences - after.confidences).max() <= 1e-9
     if "label" in rung.outputs:
         assert set(before.values) <= {"card", "money"}
         assert np.allclose(before.probabilities.sum(axis=1), 1.0)
@@ -93,14 +111,14 @@ def test_what_is_read_back_answers_as_what_was_saved(name, job, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_no_texts_give_no_answers(name, job, tmp_path):
     ctx = _context(tmp_path)
-    assert len(system.get(name).fit(TRAIN, DEV, job(name), ctx).predict([], ctx)) == 0
+    assert len(system.get(name).fit(_asked(name, TRAIN), _asked(name, DEV), job(name), ctx).predict([], ctx)) == 0
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if system.get(n).needs != "lm"])
 def test_the_same_seed_gives_the_same_bytes(name, job, tmp_path):
     contents = []
     for attempt in ("one", "two"):
-        fitted = system.get(name).fit(TRAIN, DEV, job(name), _context(tmp_path / attempt))
+        fitted = system.get(name).fit(_asked(name, TRAIN), _asked(name, DEV), job(name), _context(tmp_path / attempt))
         fitted.save(tmp_path / f"{attempt}-saved")
         files = sorted(p for p in (tmp_path / f"{attempt}-saved").rglob("*") if p.is_file())
         contents.append([(file.name, file.read_bytes()) for file in files])
@@ -110,12 +128,13 @@ def test_the_same_seed_gives_the_same_bytes(name, job, tmp_path):
 @pytest.mark.parametrize("name", [n for n in NAMES if system.get(n).needs != "lm"])
 def test_refitting_with_frozen_settings_chooses_nothing_anew(name, job, tmp_path):
     rung = system.get(name)
-    first = rung.fit(TRAIN, DEV, job(name), _context(tmp_path / "first"))
+    train, dev = _asked(name, TRAIN), _asked(name, DEV)
+    first = rung.fit(train, dev, job(name), _context(tmp_path / "first"))
     settings = dict(getattr(first, "settings", {}))
     refit = job(name, options=settings, frozen=True)
     if "best_step" in settings:
         refit = replace(refit, plan=RungPlan(name, steps=int(settings["best_step"])))
-    again = rung.fit(TRAIN + DEV, TRAIN.take([]), refit, _context(tmp_path / "again"))
+    again = rung.fit(train + dev, train.take([]), refit, _context(tmp_path / "again"))
     kept = {key: getattr(again, "settings", {})[key] for key in settings if key != "schedule_steps"}
     assert kept == {key: value for key, value in settings.items() if key != "schedule_steps"}
 

@@ -7,6 +7,7 @@ import pytest
 
 from tunesmith.core.predictions import Predictions
 from tunesmith.tasks import task
+from tunesmith.tasks.citations import CitedAnswer, gold_of, references_of
 
 TASKS = task.names()
 LABELS = ("negative", "neutral", "positive")
@@ -19,7 +20,16 @@ def made(request):
 
 
 def _references(made) -> list[str]:
+    if made.output == "citations":
+        return [gold_of([("law", str(i))]) for i in range(len(SOURCES))]
     return [LABELS[i % 3] for i in range(len(SOURCES))] if made.output == "label" else list(reversed(SOURCES))
+
+
+def _right(made, reference: str) -> str:
+    """The answer that the reference wants."""
+    if made.output != "citations":
+        return reference
+    return CitedAnswer("", (), references_of(reference), abstained=True).to_json()
 
 
 def _predictions(made, references, *, right: float) -> Predictions:
@@ -28,7 +38,7 @@ def _predictions(made, references, *, right: float) -> Predictions:
     keep = rng.random(len(references)) < right
     values = [r if k else references[order[i]] for i, (r, k) in enumerate(zip(references, keep, strict=True))]
     if made.output != "label":
-        return Predictions(tuple(values))
+        return Predictions(tuple(_right(made, value) for value in values))
     p = np.full((len(values), 3), 0.1)
     p[np.arange(len(values)), [LABELS.index(v) for v in values]] = 0.8
     return Predictions(tuple(values), p)
@@ -40,12 +50,12 @@ def test_the_tasks_are_found():
 
 def test_it_names_itself_like_its_file(made):
     assert task.get(made.name) is made
-    assert made.output in ("label", "text", "json")
+    assert made.output in ("label", "text", "json", "citations")
 
 
 def test_a_perfect_answer_leads_with_1_and_no_answer_with_0(made):
     references = _references(made)
-    perfect = made.score(Predictions(tuple(references)), references, SOURCES, LABELS)
+    perfect = made.score(Predictions(tuple(_right(made, r) for r in references)), references, SOURCES, LABELS)
     nothing = made.score(Predictions((None,) * len(references)), references, SOURCES, LABELS)
     assert perfect[made.leads] == pytest.approx(1.0)
     assert nothing[made.leads] < 0.5
@@ -95,7 +105,7 @@ def test_rendering_ends_with_the_person_and_shots_are_answered(made):
 
 
 def test_its_own_answers_are_read_back(made):
-    references = [r for r in _references(made) if r]
+    references = [_right(made, r) for r in _references(made) if r]
     prompt = made.prompt(LABELS if made.output == "label" else (), inputs=("text",), target="rating")
     assert all(made.parse(r, prompt) == r.strip() for r in references)
     assert made.parse("", prompt) is None

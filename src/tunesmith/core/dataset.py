@@ -17,6 +17,7 @@ import numpy as np
 
 from tunesmith.core.errors import RunError, SealedError
 from tunesmith.core.files import canonical, read_json, sha256_bytes, whole, write_json
+from tunesmith.core.library import Library
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,6 +96,7 @@ class Dataset:
     inputs: source columns that `text` was made of; target: source column of the answer.
     schema: JSON Schema that every answer obeys, for tasks whose output is "json"; else "".
     seal:   file with the test targets (columns id, target), or None when there is no test split.
+    shelf:  file with the Library that answers are looked for in, or None where the task needs none.
     notes:  what ingest learned and the report shows (language, counts, split inflation, findings).
     """
 
@@ -106,6 +108,7 @@ class Dataset:
     seal: Path | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     schema: str = ""
+    shelf: Path | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -118,7 +121,18 @@ class Dataset:
                 digest.update(b"\x1f")
         if self.seal is not None:
             digest.update(sha256_bytes(self.seal.read_bytes()).encode())
+        if self.library is not None:
+            digest.update(self.library.fingerprint.encode())
         return digest.hexdigest()[:16]
+
+    @cached_property
+    def library(self) -> Library | None:
+        """The passages that answers are looked for in; None where the task needs none. RunError if the file is gone."""
+        if self.shelf is None:
+            return None
+        if not self.shelf.exists():
+            raise RunError(f"the library is gone: {self.shelf}", hint="delete 01-ingest and run again.")
+        return Library.load(self.shelf)
 
     def count(self, split: Split) -> int:
         """How many Examples the split has."""
@@ -174,6 +188,7 @@ class Dataset:
             pq.write_table(self.table, draft)
         run = folder.parent
         seal = None if self.seal is None else self.seal.relative_to(run).as_posix()  # a run folder can be moved
+        shelf = None if self.shelf is None else self.shelf.relative_to(run).as_posix()
         write_json(
             folder / "dataset.json",
             {
@@ -182,6 +197,7 @@ class Dataset:
                 "inputs": list(self.inputs),
                 "target": self.target,
                 "seal": seal,
+                **({} if shelf is None else {"shelf": shelf}),
                 "notes": dict(self.notes),
                 "fingerprint": self.fingerprint,
                 **({"schema": self.schema} if self.schema else {}),
@@ -202,6 +218,7 @@ class Dataset:
             None if about["seal"] is None else folder.parent / about["seal"],
             about["notes"],
             about.get("schema", ""),
+            folder.parent / about["shelf"] if about.get("shelf") else None,
         )
 
     def _at(self, split: Split) -> NDArray[np.int64]:

@@ -21,10 +21,12 @@ class Predictions:
 
     values:        a label or a text; None where the answer could not be parsed.
     probabilities: (n, k) float64 in the order of the Dataset's labels, rows sum to 1; None for text tasks.
+    confidences:   (n,) float64, how probable it is that an answer that is no label is right; None: not said.
     """
 
     values: tuple[str | None, ...]
     probabilities: NDArray[np.float64] | None = None
+    confidences: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -38,22 +40,41 @@ class Predictions:
 
     @property
     def confidence(self) -> NDArray[np.float64] | None:
-        """(n,) probability of the answer given, or None for text."""
-        return None if self.probabilities is None else self.probabilities.max(axis=1)
+        """(n,) probability of the answer given, or None if nothing is said of it."""
+        return self.confidences if self.probabilities is None else self.probabilities.max(axis=1)
 
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Predictions:
         """The predictions of some rows, in the order asked."""
-        p = None if self.probabilities is None else self.probabilities[np.asarray(rows, dtype=np.int64)]
-        return Predictions(tuple(self.values[int(i)] for i in rows), p)
+        at = np.asarray(rows, dtype=np.int64)
+        p, c = self.probabilities, self.confidences
+        return Predictions(
+            tuple(self.values[int(i)] for i in at), None if p is None else p[at], None if c is None else c[at]
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """The predictions of several parts, one after the other; what only some parts say is left out."""
+
+        def stacked(tables: Sequence[NDArray[np.float64] | None]) -> NDArray[np.float64] | None:
+            held = [table for table in tables if table is not None]
+            return np.concatenate(held) if held and len(held) == len(tables) else None
+
+        return cls(
+            tuple(value for part in parts for value in part.values),
+            stacked([part.probabilities for part in parts]),
+            stacked([part.confidences for part in parts]),
+        )
 
     def save(self, path: Path) -> None:
-        """Write as parquet: `value` and, for labels, `probabilities`."""
+        """Write as parquet: `value` and, where there are such, `probabilities` and `confidence`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         columns: dict[str, pa.Array] = {"value": pa.array(self.values, pa.string())}
         if self.probabilities is not None:
             columns["probabilities"] = pa.array(list(self.probabilities), pa.list_(pa.float64()))
+        if self.confidences is not None:
+            columns["confidence"] = pa.array(self.confidences, pa.float64())
         with whole(path) as draft:
             pq.write_table(pa.table(columns), draft)
 
@@ -65,4 +86,5 @@ class Predictions:
         p = None
         if "probabilities" in table.column_names:
             p = np.array(table["probabilities"].to_pylist(), dtype=np.float64).reshape(table.num_rows, -1)
-        return cls(tuple(table["value"].to_pylist()), p)
+        c = table["confidence"].to_numpy().astype(np.float64) if "confidence" in table.column_names else None
+        return cls(tuple(table["value"].to_pylist()), p, c)

@@ -14,10 +14,13 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import whole
+from tunesmith.core.library import Library
 from tunesmith.data.columns import Column
 from tunesmith.data.decisions import NO_TARGET
 from tunesmith.data.detect import Asked, Decision, Detected, detect, detect_unmeasured
+from tunesmith.data.documents import read_library
 from tunesmith.data.duplicates import Groups, copies_of, group_texts
+from tunesmith.data.golds import GOLD, Linked, link
 from tunesmith.data.labels import Labels, clean_labels
 from tunesmith.data.mending import mend
 from tunesmith.data.notes import describe_data, describe_split
@@ -52,12 +55,15 @@ class IngestOptions:
     inputs: tuple[str, ...] | Literal["auto"] = field(
         default="auto", metadata={"help": "columns that the model is given"}
     )
-    task: str = field(default="auto", metadata={"help": "what is learned: classify, rewrite"})
+    task: str = field(default="auto", metadata={"help": "what is learned: tunesmith list tasks"})
     test: Path | None = field(
         default=None, metadata={"help": "ready-made test file with the same columns", "content": True}
     )
     dev: Path | None = field(
         default=None, metadata={"help": "ready-made dev file with the same columns", "content": True}
+    )
+    documents: Path | tuple[Path, ...] | None = field(
+        default=None, metadata={"help": "what questions are answered from: files and folders", "content": True}
     )
     split: str = field(default="auto", metadata={"help": "column that says train, dev or test; 'none' to ignore one"})
     group: str | None = field(
@@ -90,6 +96,7 @@ class Profile:
     warnings: tuple[str, ...] = ()
     columns: Mapping[str, Column] = field(default_factory=dict)
     rejected: str | None = None  # column with the answers that the target is preferred to
+    library: Library | None = None  # what questions are answered from
 
 
 def profile(options: IngestOptions) -> Profile:
@@ -150,6 +157,14 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         seed=ctx.seed,
     )
     notes["keep_leaks"] = options.keep_leaks
+    shelf = None if about.library is None else ctx.workdir / "library.parquet"
+    if about.library is not None and shelf is not None:
+        about.library.save(shelf)
+        notes["library"] = {
+            "passages": len(about.library),
+            "documents": len(about.library.documents),
+            "fingerprint": about.library.fingerprint,
+        }
     for warning in notes["warnings"]:
         ctx.emit("warning", text=warning)
     said = table.values(found.target) if found.target else [None] * len(table)
@@ -170,6 +185,7 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         found.target,
         _seal(ctx.workdir / "test_targets.parquet", answers, splits),
         notes,
+        shelf=shelf,
     )
     ctx.emit("ingest.split", train=data.count("train"), dev=data.count("dev"), test=data.count("test"))
     return data
@@ -211,6 +227,10 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         shape = None
     target, inputs = options.target, options.inputs
     decisions: list[Decision] = []
+    linked = _linked(table, options) if options.task == "answer" or options.documents is not None else None
+    if linked is not None:
+        table, target, inputs, shape = linked.table, GOLD, (linked.question,), None
+        decisions += linked.decisions
     if shape is not None:
         table = shape.table
         target = shape.target
@@ -218,7 +238,7 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         decisions.append(Decision("shape", shape.name, "its columns are named like data of this shape", 0.95))
     split_column = options.split if options.split not in ("auto", "none") else None
     reserved = tuple(c for c in (options.group, options.time, split_column) if c is not None)
-    asked = Asked(name, target, inputs, options.task, reserved)
+    asked = Asked(name, target, inputs, options.task if linked is None else "answer", reserved)
     found = detect(table, asked) if _is_measured(options) else detect_unmeasured(table, asked)
     if options.split == "none":
         found = replace(found, split=None)
@@ -229,7 +249,7 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     shares = default_shares(n, ready_test=ready_test) if options.target != NO_TARGET else Shares(0.0, 0.0)
     resolved = replace(
         options,
-        target=found.target or NO_TARGET,
+        target=options.target if linked is not None and options.target != "auto" else found.target or NO_TARGET,
         inputs=found.inputs,
         task=found.task,
         split=found.split or "none",
@@ -239,10 +259,27 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     if isinstance(options.test_share, str):
         why = "the file brings its own test rows" if ready_test else f"{n:,} rows"
         decisions.append(Decision("test_share", f"{shares.test:.3g}", why))
-    warnings = (*table.warnings, *found.warnings)
+    warnings = (*table.warnings, *found.warnings, *(() if linked is None else linked.warnings))
     rejected = shape.rejected if shape is not None and found.target == shape.target else None
-    about = Profile(resolved, (*decisions, *found.decisions), n, warnings, found.columns, rejected)
+    said = found.decisions
+    if linked is not None:  # what these columns are was decided when they were linked to the library
+        said = tuple(d for d in said if d.what not in {one.what for one in linked.decisions} | {"inputs"})
+    library = None if linked is None else linked.library
+    about = Profile(resolved, (*decisions, *said), n, warnings, found.columns, rejected, library)
     return about, table, found
+
+
+def _linked(table: Table, options: IngestOptions) -> Linked:
+    """The questions of a table linked to the passages that answer them."""
+    if options.task not in ("auto", "answer"):
+        raise DataError(
+            f"documents are for the task answer, and the task is {options.task}.",
+            hint="leave --documents out, or say --task answer.",
+        )
+    paths = options.documents if isinstance(options.documents, tuple) else (options.documents,)
+    given = [path for path in paths if path is not None]
+    library = read_library(given, Reading(options.delimiter, options.encoding, None)) if given else None
+    return link(table, library, target=options.target, inputs=options.inputs, file=_paths(options)[0].name)
 
 
 def _is_measured(options: IngestOptions) -> bool:
@@ -272,6 +309,8 @@ def _answers(table: Table, found: Detected) -> tuple[list[str | None], Labels]:
     if found.task == "classify":
         labels = clean_labels(raw)
         return list(labels.values), labels
+    if found.task == "answer":  # ids of passages: nothing in them is mended
+        return list(raw), Labels(())
     several = sum(LIST_MARK in (value or "") for value in raw)
     # Of several references the first is learned; the others would teach the same question two answers.
     first = [(value or "").split(LIST_MARK)[0].strip() for value in raw]

@@ -30,6 +30,7 @@ from tunesmith.evaluation import replay
 from tunesmith.evaluation.abstention import NO_CONFIDENCE, NO_JUDGED, abstention, judged_of
 from tunesmith.evaluation.acceptance import Acceptance, about_scope
 from tunesmith.evaluation.calibration import calibration
+from tunesmith.evaluation.citing import quotes_hold, readable
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
 from tunesmith.evaluation.report import History, Report, SystemResult
 from tunesmith.evaluation.scores import scores_of
@@ -102,6 +103,9 @@ def evaluate(
     for rung in ladder.rungs:
         if rung.ran and rung.path is not None:
             answers[rung.name], costs[rung.name] = _predicted(rung, test, ladder, trained, options, ctx)
+    if data.library is not None:
+        for made in quotes_hold(answers, data.library):
+            check(made)
     for made in _replayed(ladder, trained, test, answers, ctx):
         check(made)
     for name in answers:
@@ -235,13 +239,7 @@ def _predicted(
         stored_bytes=stored_bytes(trained.path(rung.name, ladder)),
         predict_cpu_s_per_example=sum(part["cpu_s"] for part in spent) / len(texts),
     )
-    return Answers(_joined(parts), rows), cost
-
-
-def _joined(parts: Sequence[Predictions]) -> Predictions:
-    tables = [part.probabilities for part in parts]
-    stacked = None if any(t is None for t in tables) else np.concatenate([t for t in tables if t is not None])
-    return Predictions(tuple(value for part in parts for value in part.values), stacked)
+    return Answers(Predictions.joined(parts), rows), cost
 
 
 def _replayed(
@@ -385,23 +383,30 @@ def _inspected(
     badness = 1.0 - by_row[metric]
     for guard in task.guards:
         badness = badness + by_row[guard]
+    said, meant = readable(task, theirs.predictions), readable(task, Predictions(tuple(truth)))
     errors = telling_errors(
-        theirs.predictions, truth, texts=rows.texts, ids=rows.ids, badness=badness, shown=options.errors_shown
-    )
+        said, [text or "" for text in meant.values], texts=rows.texts, ids=rows.ids, badness=badness,
+        shown=options.errors_shown,
+    )  # fmt: skip
     ranks = np.argsort(-by_row[metric], kind="stable")
     spread = ranks[np.unique(np.linspace(0, len(ranks) - 1, min(_EXAMPLES, len(ranks))).astype(int))]
     return made | {
         "errors_of": writer,
         "errors": [asdict(error) for error in errors],
         "examples": [
-            {"source": rows.texts[i], "reference": truth[i], "answer": theirs.predictions.values[i] or ""}
+            {"source": rows.texts[i], "reference": meant.values[i] or "", "answer": said.values[i] or ""}
             for i in spread
         ],
-        # Even people write what the source does not say in so many words; the systems' rates are read beside this.
-        "references_unsupported_rate": float(
-            np.mean([unsupported_rate(r, s) for r, s in zip(references, test.texts, strict=True)])
-        ),
+        **_of_references(task, references, test.texts),
     }
+
+
+def _of_references(task: Task, references: Sequence[str], texts: Sequence[str]) -> dict[str, float]:
+    """Even people write what the source does not say in so many words; the systems' rates are read beside this."""
+    if "unsupported_rate" not in task.guards:
+        return {}
+    rates = [unsupported_rate(r, s) for r, s in zip(references, texts, strict=True)]
+    return {"references_unsupported_rate": float(np.mean(rates))}
 
 
 def _of_rows(metric: str, by_row: Mapping[str, object]) -> str:

@@ -85,7 +85,10 @@ def _compared(wanted: Wanted, path: Path, done: subprocess.CompletedProcess[str]
         )
     again = Predictions.load(path)
     differ = sum(a != b for a, b in zip(wanted.predictions.values, again.values, strict=True))
-    a, b = wanted.predictions.probabilities, again.probabilities
+    a, b = (
+        said.probabilities if said.probabilities is not None else said.confidences
+        for said in (wanted.predictions, again)
+    )
     if (a is None) != (b is None):
         return Check(NAME, "probabilities only once", bound, False, remedy, wanted.system)
     gap = 0.0 if a is None or b is None or not a.size else float(np.abs(a - b).max())

@@ -177,8 +177,9 @@ def nominal_price(name: str, *, n_labels: int, tokens_per_text: float) -> float:
 
 
 def is_cheap(name: str) -> bool:
-    """Whether the rung is cheap enough to be cross-fitted, and so always runs on all rows."""
-    return hasattr(systems.get(name), "cross_fit") or systems.get(name).needs == "nothing"
+    """Whether the rung is cheap enough to be cross-fitted (or says so itself), and so always runs on all rows."""
+    rung = systems.get(name)
+    return hasattr(rung, "cross_fit") or rung.needs == "nothing" or getattr(rung, "is_cheap", False)
 
 
 def _costly(name: str, size: Size, probe: Probe, *, share: float, budget_s: float) -> tuple[RungPlan, Forecast]:

@@ -90,7 +90,7 @@ def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: C
     task = tasks.get(data.task)
     encoder = None if options.encoder == "none" else resolve(options.encoder, "encoder")
     lm = None if options.lm == "none" else resolve(options.lm, "lm")
-    base = Job(task, data.labels, prompt_of(data), encoder, lm, options=training.for_rungs())
+    base = Job(task, data.labels, prompt_of(data), encoder, lm, options=training.for_rungs(), library=data.library)
     bench = Bench(data.rows("train"), data.rows("dev"), base, options, ctx)
     _read_once(data, [plan for plan in options.rungs if plan.run], encoder, ctx)
     scored: dict[str, Scored] = {}

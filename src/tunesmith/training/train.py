@@ -12,6 +12,7 @@ from tunesmith.core.checks import Kept
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.files import read_json, stored_bytes, whole, write_json
+from tunesmith.core.library import Library
 from tunesmith.core.meter import Cost, Meter
 from tunesmith.models.methods import method as methods
 from tunesmith.tasks import task as tasks
@@ -159,7 +160,7 @@ def train(data: Dataset, ladder: Ladder, options: TrainOptions, ctx: Context) ->
             Kept.replay(ctx.check, ctx.workdir / f"{name}.checks.json")
         else:
             proofs = Kept(ctx.check, ctx.workdir / f"{name}.checks.json")
-            meter = _refit(name, ladder, rows, options, folder, replace(ctx, check=proofs.record))
+            meter = _refit(name, ladder, rows, options, folder, replace(ctx, check=proofs.record), library=data.library)
             proofs.save()
             write_json(done, _cost(meter, ladder[name], stored_bytes(folder)).to_dict())
         costs[name] = Cost(**read_json(done))
@@ -167,7 +168,16 @@ def train(data: Dataset, ladder: Ladder, options: TrainOptions, ctx: Context) ->
     return Trained(ctx.workdir, tuple(refitted), costs, why)
 
 
-def _refit(name: str, ladder: Ladder, rows: Rows, options: TrainOptions, folder: Path, ctx: Context) -> Meter:
+def _refit(
+    name: str,
+    ladder: Ladder,
+    rows: Rows,
+    options: TrainOptions,
+    folder: Path,
+    ctx: Context,
+    *,
+    library: Library | None = None,
+) -> Meter:
     """Fit the rung on `rows` with frozen settings into `folder`; what it cost."""
     rung = ladder[name]
     job = ladder.job(name, options={**options.for_rungs(), **rung.settings})
@@ -175,7 +185,7 @@ def _refit(name: str, ladder: Ladder, rows: Rows, options: TrainOptions, folder:
     work = ctx.workdir / "work" / name
     work.mkdir(parents=True, exist_ok=True)
     with metered_alone() as meter:
-        job = replace(job, plan=plan, frozen=True)
+        job = replace(job, plan=plan, frozen=True, library=library)
         fitted = systems.get(name).fit(rows, rows.take([]), job, replace(ctx, workdir=work))
     with whole(folder) as draft:
         draft.mkdir()

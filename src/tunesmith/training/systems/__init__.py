@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
+from tunesmith.core.library import Library
 from tunesmith.core.predictions import Predictions
 from tunesmith.core.registry import Registry
 from tunesmith.models.spec import ModelSpec
@@ -77,6 +78,8 @@ class Job:
     promising: Callable[[float], bool] | None = None
     # Whether the time for training is up; None: there is no end to it.
     late: Callable[[], bool] | None = None
+    # What answers are looked for in, where the task needs retrieval. Given when fitting; a Fitted keeps its own copy.
+    library: Library | None = None
 
 
 class Fitted(Protocol):
@@ -102,7 +105,7 @@ class Fitted(Protocol):
 class System(Protocol):
     """One rung of the ladder.
 
-    kind:  "tuned" if it changes weights of a pre-trained model, else "untuned".
+    kind:  "tuned" if it changes weights of a pre-trained model, or learns how passages are ranked; else "untuned".
     needs: which base model it stands on.
     outputs: which Task.output values it can serve.
     """
