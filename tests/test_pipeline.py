@@ -266,6 +266,20 @@ def test_a_promise_that_cannot_be_kept_is_refused_before_anything_is_written(fin
     assert "Traceback" not in done.stderr
 
 
+def test_findings_of_the_model_and_the_rows_to_label_first(finished, tmp_path):
+    said = tunesmith("findings", finished.folder, "--model").stdout
+    assert said.startswith("weak parts, by accuracy")
+    found = json.loads(tunesmith("findings", finished.folder, "--model", "--json").stdout)
+    assert {"slices", "slices_how", "confused", "regressions", "label_next"} <= set(found)
+    pool = tmp_path / "pool.csv"
+    clear, torn = "refund invoice the please charged payment why my", "parcel invoice courier charged login email it"
+    pool.write_text("message\n" + "\n".join([clear, torn, torn]) + "\n")
+    picked = json.loads(tunesmith("findings", finished.folder, "--next", pool, "--limit", "2", "--json").stdout)
+    assert [row["row"] for row in picked] == [2, 1]
+    assert picked[0]["doubt"] > picked[1]["doubt"]
+    assert tunesmith("findings", finished.folder, "--next", tmp_path / "none.csv").returncode == 2
+
+
 def test_what_a_run_was_asked_to_accept_is_what_it_ships_with(finished, options, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder)

@@ -315,7 +315,7 @@ def value_(  # noqa: PLR0913
 
 
 @app.command()
-def findings(
+def findings(  # noqa: PLR0913
     folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     step: Annotated[list[str] | None, typer.Option("--step", help="only of this step (repeat)")] = None,
     kind: Annotated[str | None, typer.Option(help="only of this kind, where a step finds several")] = None,
@@ -326,9 +326,14 @@ def findings(
     field: Annotated[str, typer.Option(help="what --edit replaces: target or text")] = "target",
     by: Annotated[str | None, typer.Option("--by", help="who decides")] = None,
     limit: Annotated[int, typer.Option(help="how many to show; 0 for all")] = 50,
+    model: Annotated[bool, typer.Option("--model", help="only where the shipped model fails")] = False,
+    next_: Annotated[Path | None, typer.Option("--next", help="unlabelled table: which rows to label first")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """What curation found in which row and why; accept or reject it."""
+    """What curation found in which row and why, to accept or reject; where the model fails, what to label next."""
+    if model or next_ is not None:
+        _show_model_findings(folder, next_, limit, as_json=as_json)
+        return
     from tunesmith.reviewing import Listed, review
 
     steps = [name.replace("-", "_") for name in step or ()]
@@ -339,12 +344,41 @@ def findings(
             _print_json(listed.to_json())
         else:
             _show_findings(listed.places, listed.findings, limit)
+            if (folder / "08-evaluate" / "stage.json").exists():
+                typer.echo(f"where the model fails, what to label next:  tunesmith findings {folder} --model")
         return
     written = review(folder, edits, accept=accept, reject=reject, steps=steps, kind=kind, field=field, by=by)
     if as_json:
         _print_json({"written": written, "folder": str(folder)})
     else:
         typer.echo(f"{written:,} decisions written; apply them:  tunesmith curate {folder}")
+
+
+def _show_model_findings(folder: Path, pool: Path | None, limit: int, *, as_json: bool) -> None:
+    """Where the shipped model fails; or, with a pool of unlabelled rows, which of them to label first."""
+    from tunesmith.evaluation.drawing import clean
+    from tunesmith.pipeline import open_run
+
+    saved = open_run(folder)
+    if pool is not None:
+        from tunesmith.predicting import label_first
+
+        rows = label_first(saved, pool, limit if limit > 0 else 1_000_000)
+        if as_json:
+            _print_json([vars(row) for row in rows])
+            return
+        for row in rows:
+            said = f"row {row.row:>6}  doubt {row.doubt:.2f}  {row.prediction} or {row.second}: {row.text}"
+            typer.echo(clean(" ".join(said.split()))[:200])
+        return
+    from tunesmith.evaluation.model_findings import findings_json, findings_lines
+
+    details = saved.report.to_json()["details"]
+    if as_json:
+        _print_json(findings_json(details))
+        return
+    for line in findings_lines(details):
+        typer.echo(clean(line))
 
 
 def _edit_of(pair: str) -> tuple[int, str]:

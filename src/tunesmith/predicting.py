@@ -6,13 +6,15 @@ import csv
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from tunesmith.core.errors import DataError
+from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.core.files import whole
 from tunesmith.core.predictions import Predictions
 from tunesmith.data.reading import read_path
@@ -91,6 +93,61 @@ def predict_lines(
                     held = "" if decided is None else "\taccepted" if decided.accepted[at] else _held(decided, at)
                     sink.write(f"{_told(task, answer)}\t{sure[at]:.4f}{held}\n")
             sink.flush()
+
+
+@dataclass(frozen=True)
+class ToLabel:
+    """A row that would teach the shipped model most. doubt: 1 - (first - second probability); second: the runner-up."""
+
+    row: int
+    doubt: float
+    prediction: str
+    second: str
+    text: str
+
+
+def label_first(saved: SavedRun, path: Path, n: int) -> list[ToLabel]:
+    """The n rows of an unlabelled table that the model doubts most, most doubted first.
+
+    Spread over what it takes them for: of one prediction at most twice its even share, and no text twice. Raises
+    DataError for a table without rows, ConfigError where answers are texts.
+    """
+    table = read_path(path)
+    texts = saved.texts_of(table)
+    if not texts:
+        raise DataError(f"{path}: no rows.", hint="give a table with at least one row.")
+    labels = saved.data.labels
+    if len(labels) < 2:
+        raise ConfigError("--next: this model writes texts, so there is no doubt between labels to go by.")
+    found: list[ToLabel] = []
+    for start in range(0, len(texts), _PIECE):
+        part = texts[start : start + _PIECE]
+        p = saved.predict(part).probabilities
+        if p is None:
+            raise ConfigError("--next: the answers of this model carry no probabilities.")
+        order = p.argsort(axis=1)
+        for at, text in enumerate(part):
+            first, second = int(order[at, -1]), int(order[at, -2])
+            doubt = 1.0 - float(p[at, first] - p[at, second])
+            found.append(ToLabel(start + at + 1, doubt, labels[first], labels[second], text))
+    found.sort(key=lambda one: (-one.doubt, one.row))
+    most = max(1, -(-2 * n // len(labels)))
+    taken: Counter[str] = Counter()
+    seen: set[str] = set()
+    picked: list[ToLabel] = []
+    spare: list[ToLabel] = []
+    for one in found:
+        if one.text in seen:
+            continue
+        seen.add(one.text)
+        if taken[one.prediction] >= most:
+            spare.append(one)
+            continue
+        taken[one.prediction] += 1
+        picked.append(one)
+        if len(picked) == n:
+            break
+    return [*picked, *spare[: n - len(picked)]]
 
 
 def _target(saved: SavedRun, accept_at: float | None) -> float | None:

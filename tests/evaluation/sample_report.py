@@ -415,6 +415,26 @@ def classify() -> dict[str, Any]:
                 "score_flagged": 0.61,
                 "score_rest": 0.95,
             },
+            "slices_how": "looked for among the answers to rows that it had not learned from, tested on the test",
+            "regressions": [
+                {
+                    "tuned": "encoder",
+                    "other": "fusion",
+                    "n": 1840,
+                    "lost": 31,
+                    "won": 52,
+                    "p_value": 0.03,
+                    "labels": [{"label": "other", "net": 4}],
+                    "rows": [
+                        {"id": 17, "text": _TEXTS[0][0], "truth": "outage", "tuned": "hardware", "other": "outage"},
+                        {"id": 401, "text": _TEXTS[1][0], "truth": "billing", "tuned": "cancel", "other": "billing"},
+                    ],
+                }
+            ],
+            "label_next": [
+                {"what": "language", "value": "de", "why": "scores 73.1 %, the rest 95.0 %"},
+                {"what": "label", "value": "other", "why": "11 of 88 mistakes, with 240 rows to learn from"},
+            ],
             "slices": [
                 {
                     "slice": "language",

@@ -8,7 +8,6 @@ from tunesmith.core.statistics import wilson
 from tunesmith.evaluation.calibration import calibration
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
 from tunesmith.evaluation.scores import scores_of
-from tunesmith.evaluation.slices import worst_slices
 from tunesmith.evaluation.verdict import Answers
 from tunesmith.tasks import task
 
@@ -91,39 +90,6 @@ def test_calibration_needs_probabilities():
     assert made is not None
     assert sum(b.n for b in made.bins) == 150
     assert calibration(Predictions(said.values), truth, LABELS) is None
-
-
-# ---------------------------------------------------------------- slices
-
-
-def test_a_slice_that_is_worse_is_found_and_chance_ones_are_not_called_sure():
-    rng = np.random.default_rng(0)
-    channel = ["fax" if i % 5 == 0 else "mail" for i in range(500)]
-    right = np.array([rng.random() < (0.4 if c == "fax" else 0.9) for c in channel], dtype=float)
-    coin = [str(i % 3) for i in range(500)]
-    found = worst_slices(
-        right,
-        metric="accuracy",
-        texts=["word " * (i % 30) for i in range(500)],
-        columns={"channel": channel, "coin": coin},
-    )
-    assert (found[0].slice, found[0].value, found[0].n) == ("channel", "fax", 100)
-    assert found[0].p_adjusted < 0.001
-    assert found[0].score < found[0].rest
-    assert all(part.p_adjusted > 0.05 for part in found[1:])
-
-
-def test_slices_of_texts_use_the_mean_and_small_ones_are_left_out():
-    values = np.where(np.arange(90) < 30, 0.2, 0.7) + np.random.default_rng(0).normal(0, 0.05, 90)
-    kind = ["short"] * 30 + ["long"] * 55 + ["rare"] * 5
-    found = worst_slices(values, metric="fact_f1", texts=["a"] * 90, columns={"kind": kind})
-    assert [part.value for part in found] == ["short"]
-    assert found[0].p_value < 0.01
-
-
-def test_equal_rows_have_no_worst_slice():
-    assert worst_slices(np.ones(40), metric="accuracy", texts=["a b"] * 40, labels=["x", "y"] * 20) == []
-    assert worst_slices(np.array([]), metric="accuracy", texts=[]) == []
 
 
 # ---------------------------------------------------------------- errors

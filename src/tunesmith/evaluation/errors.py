@@ -70,7 +70,7 @@ def telling_errors(
             continue
         confidence = None if sure is None else float(sure[i])
         answer = predictions.values[i] or ""
-        found.append(ErrorShown(int(ids[i]), _cut(texts[i]), _cut(references[i]), _cut(answer), confidence))
+        found.append(ErrorShown(int(ids[i]), cut(texts[i]), cut(references[i]), cut(answer), confidence))
     return found
 
 
@@ -89,5 +89,6 @@ def confused_pairs(
     return sorted(pairs, key=lambda pair: (-pair.n, -pair.share, pair.truth, pair.answer))[:shown]
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
+    """The text, cut where people read it."""
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -34,8 +34,8 @@ from tunesmith.evaluation.citing import quotes_hold, readable
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
 from tunesmith.evaluation.report import History, Report, SystemResult
 from tunesmith.evaluation.scores import scores_of
-from tunesmith.evaluation.slices import worst_slices
 from tunesmith.evaluation.verdict import Answers, Verdict, verdict
+from tunesmith.evaluation.weaknesses import Case, regressions, weaknesses
 from tunesmith.tasks import Task
 from tunesmith.tasks import task as tasks
 from tunesmith.tasks.facts import unsupported_rate
@@ -160,7 +160,7 @@ def evaluate(
                 "why": ladder.why,
             },
             "rungs": {rung.name: _about_rung(rung, trained) for rung in ladder.rungs},
-            **_inspected(found, task, data, test, references, answers, options, ctx),
+            **_inspected(found, task, data, test, references, answers, ladder, options, ctx),
             **_trusted(found, task, data, test, references, answers, ready, ladder, options, ctx),
         },
     )
@@ -333,6 +333,7 @@ def _inspected(
     test: Rows,
     references: Sequence[str],
     answers: Mapping[str, Answers],
+    ladder: Ladder,
     options: EvaluateOptions,
     ctx: Context,
 ) -> dict[str, Any]:
@@ -343,23 +344,19 @@ def _inspected(
     by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
     is_label = task.output == "label"
     metric = "accuracy" if is_label else _of_rows(found.metric, by_row)
-    columns = {name: tuple(values[int(i)] for i in at) for name, values in data.slices("test").items()}
-    slices = (
-        worst_slices(
-            by_row[metric],
-            metric=metric,
-            texts=rows.texts,
-            labels=truth if is_label else (),
-            columns=columns,
-            seed=ctx.seed,
+    weak: dict[str, Any] = {"slices": []}
+    lost: list[dict[str, Any]] = []
+    if metric in by_row:
+        weak = weaknesses(Case(found.winner, metric, rows, truth, by_row[metric], at), task, data, ladder, ctx)
+        others = [ladder.reference, *(r.name for r in ladder.rungs if r.name in ("few_shot", "zero_shot"))]
+        lost = regressions(
+            task, metric, references, test, answers, tuned=ladder.candidate, others=tuple(dict.fromkeys(others))
         )
-        if metric in by_row
-        else []
-    )
     made: dict[str, Any] = {
         "inspected": found.winner,
         "slices_metric": metric,
-        "slices": [{**asdict(part), "system": found.winner} for part in slices],
+        **weak,
+        "regressions": lost,
         "flagged": _flagged(found, task, data, test, references, answers),
     }
     if is_label:

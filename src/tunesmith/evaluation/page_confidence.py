@@ -24,6 +24,12 @@ def confidence(reading: Reading) -> dict[str, Any]:
     return {
         "abstention": _abstention(mapping(details.get("abstention"))),
         "scope": _scope(mapping(details.get("scope"))),
+        "slices_how": text(details.get("slices_how")),
+        "regressions": [_regression(row) for row in rows(details.get("regressions"))[:4]],
+        "label_next": [
+            {key: text(row.get(key)) for key in ("what", "value", "why")}
+            for row in rows(details.get("label_next"))[:12]
+        ],
     }
 
 
@@ -86,8 +92,30 @@ def _target(row: Mapping[str, Any], default: float | None) -> dict[str, Any]:
         "threshold": f"{threshold:.2f}" if threshold is not None else dash,
         "test_sent": wording.percent(number(row.get("test_sent"))) if promised else dash,
         "test_right": wording.percent(number(row.get("test_right"))) if promised else dash,
-        "interval": "" if low is None or high is None else f"{wording.percent(low)} – {wording.percent(high)}",
+        "interval": ""
+        if low is None or high is None or not promised
+        else f"{wording.percent(low)} – {wording.percent(high)}",
         "state": _STATES.get(state, state or "not recorded"),
+    }
+
+
+def _regression(row: Mapping[str, Any]) -> dict[str, Any]:
+    tuned, other = (wording.rung(text(row.get(key))).title for key in ("tuned", "other"))
+    lost, won, n = (whole(row.get(key)) or 0 for key in ("lost", "won", "n"))
+    net = [
+        f"{text(one.get('label'))} ({wording.count(whole(one.get('net')))} more lost than won)"
+        for one in rows(row.get("labels"))[:6]
+    ]
+    return {
+        "said": f"Of {wording.count(n, 'row')} that both answered, {tuned} lost {wording.count(lost)} that {other} has "
+        f"right, and won {wording.count(won)} that it has wrong.",
+        "net": net,
+        "tuned": tuned,
+        "other": other,
+        "rows": [
+            {key: text(one.get(key)) or "–" for key in ("text", "truth", "tuned", "other")}
+            for one in rows(row.get("rows"))[:6]
+        ],
     }
 
 
