@@ -39,6 +39,7 @@ CELLS: tuple[str, ...] = (
     "language",
     "steps_speed",
     "bias",
+    "answers",
 )
 
 

@@ -53,6 +53,8 @@ def written(folder: Path) -> Dataset:
     rows[9] = ("train", rows[9][1], rows[9][2].replace("4 parcels", "5 parcels"))  # type: ignore[union-attr]
     rows[11] = ("train", rows[11][1], "OMG hey u guys WHERE IS MY STUFF??? i want my money NOW ok!!! pls call me lol")
     rows[20] = ("train", "Striker scores twice as visitors win a stormy derby", rows[20][2])
+    rows[30] = ("train", rows[30][1], "The customer sent 9 parcels to York on Monday. No parcel was lost, case 3.")
+    rows[31] = ("train", rows[30][1].replace("parcels", "parcles"), rows[30][2].replace("9", "4"))  # type: ignore
     rows += [("test", rows[at][1] + f" Box {at}.", None) for at in (1, 2, 3)]
     return _table(folder, rows, ())
 
