@@ -403,7 +403,10 @@ def _size(data: Dataset) -> Size:
     counts = sorted(train.targets.count(label) for label in data.labels)
     per_label = float(counts[len(counts) // 2]) if counts else float(len(train))
     output = tasks.get(data.task).output
-    return Size(len(train), data.count("dev"), data.count("test"), len(data.labels), per_label, output)
+    library = 0.0
+    if data.library is not None and len(train):
+        library = sum(map(len, data.library.texts)) / max(1.0, sum(map(len, train.texts)) / len(train))
+    return Size(len(train), data.count("dev"), data.count("test"), len(data.labels), per_label, output, library)
 
 
 def _told(rung: RungPlan) -> str:

@@ -62,6 +62,27 @@ def test_questions_that_carry_their_passages_make_the_library():
     assert golds[1] == (("9", "x"), ("9", "y"))
 
 
+def test_a_quoted_part_names_its_passage():
+    library = Library(
+        (Passage("a", "1", "Records are kept\nfor six years by all."), Passage("a", "2", "Another text."))
+    )
+    golds, _ = _golds(
+        {"question": ASKED, "evidence": ["kept for six years by", "Another text.", "Another text."]}, library
+    )
+    assert golds == [None, (("a", "2"),), (("a", "2"),)]  # 21 characters are too few
+    golds, _ = _golds(
+        {"question": ASKED, "evidence": ["are kept for six years by all", *["Another text."] * 2]}, library
+    )
+    assert golds[0] == (("a", "1"),)
+
+
+def test_contexts_without_ids_are_numbered_whatever_the_order_of_rows():
+    columns = {"question": ASKED, "context": ["B text here", "A text here", "B text here"]}
+    golds, linked = _golds(columns, None)
+    assert golds == [(("q.csv", "2"),), (("q.csv", "1"),), (("q.csv", "2"),)]
+    assert len(linked.library) == 2
+
+
 def test_gold_ids_that_the_library_lacks_are_told():
     golds, linked = _golds({"question": ASKED, "ids": ["a.md#1", "a.md#99", "b.md#7"]})
     assert golds[1] is None

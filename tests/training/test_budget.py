@@ -97,3 +97,12 @@ def test_only_cheap_rungs_are_refitted_where_the_plan_uses_all_time():
 def test_rungs_planned_by_hand_are_refitted():
     size = Size(2000, 400, 500, 10, 200.0, "label")
     assert refits(["tfidf", "encoder"], [], size, budget_s=60.0, left_s=60.0) == ["tfidf", "encoder"]
+
+
+def test_reading_a_large_library_is_foreseen():
+    def fit_s(library_texts: float) -> float:
+        size = Size(500, 100, 100, 0, 500.0, "citations", library_texts)
+        _, forecasts = plan_rungs(["dense"], size, Probe(encoder_texts_per_s=100.0), budget_s=600.0, left_s=600.0)
+        return forecasts[0].fit_s
+
+    assert abs(fit_s(10_000.0) - fit_s(0.0) - 100.0) < 1.0

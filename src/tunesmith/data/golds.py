@@ -1,21 +1,23 @@
 """Links a table of questions to the passages that answer them, whatever form the table names them in.
 
 Gold passages may be given as document and passage id, as one id, as both in one text ("3 § 18.8.2", "a.md#4"), or as
-the passage's text; a cell may hold several. Which columns those are is decided by how many of them are found in the
-library, not by their names alone.
+the passage's text or a part of it; a cell may hold several. Which columns those are is decided by how many of them are
+found in the library, not by their names alone.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 
 from tunesmith.core.errors import DataError, did_you_mean
-from tunesmith.core.library import Library, Passage, Reference
+from tunesmith.core.library import Library, Passage, Reference, in_order
 from tunesmith.data.decisions import Decision
 from tunesmith.data.documents import PassageColumns, passage_columns, rows_of_passages, shelve
 from tunesmith.data.table import LIST_MARK, Table
@@ -25,6 +27,7 @@ GOLD = "gold passages"
 _QUESTION_NAMES = ("question", "query", "q", "questiontext", "prompt", "ask", "input", "text")
 _LEAST_FOUND = 0.5  # of the rows that name passages: below this the column or the library is a wrong one
 _SEPARATORS = (" § ", "§", "#", "::", "/", "|", ":", " ")
+_LEAST_PART = 24  # characters: what is shorter stands in many passages by chance
 _LIST = re.compile(r"\s*[;,\n]\s*")
 
 
@@ -55,14 +58,12 @@ def link(table: Table, library: Library | None, *, target: str, inputs: Sequence
     warnings: list[str] = []
     own = passage_columns(given, apart_from=(question,))
     if library is None:
-        if own.text is None or (own.passage is None and own.document is None):
+        if own.text is None:
             raise DataError(
-                f"{file}: there are no documents to answer from: the rows carry no passages with ids.",
+                f"{file}: there are no documents to answer from: the rows carry no passages.",
                 hint="name the documents:  --documents FOLDER_OR_FILE",
             )
-        from tunesmith.core.library import in_order
-
-        library = shelve(in_order([p for row in rows_of_passages(table, own, file=file) for p in row]))
+        library = _carried(table, own, file)
         decisions.append(
             Decision(
                 "documents", f"{len(library):,} passages of {len(library.documents):,} documents",
@@ -80,7 +81,7 @@ def link(table: Table, library: Library | None, *, target: str, inputs: Sequence
             f"{file}: no column but '{question}' says which passages answer a question.",
             hint="name the column with --target: it holds passage ids, or the passages' texts.",
         )
-    best = max(tried, key=lambda one: (one.share, one.columns))
+    best = max(tried, key=lambda one: one.share)
     if best.share < _LEAST_FOUND:
         raise DataError(
             f"{file}: of {best.named:,} rows that name passages in {best.told}, {best.found:,} name one that is in the "
@@ -102,6 +103,19 @@ def link(table: Table, library: Library | None, *, target: str, inputs: Sequence
     return Linked(
         _replaced(table, best, own, question), question, library, tuple(decisions), tuple(dict.fromkeys(warnings))
     )
+
+
+def _carried(table: Table, own: PassageColumns, file: str) -> Library:
+    """The passages of all rows. Without ids they are numbered in the order of texts: it tells nothing of rows."""
+    passages = [p for row in rows_of_passages(table, own, file=file) for p in row]
+    if own.passage is None:
+        numbers: Counter[str] = Counter()
+        texts = sorted({(p.document, p.text) for p in passages})
+        passages = []
+        for document, text in texts:
+            numbers[document] += 1
+            passages.append(Passage(document, str(numbers[document]), text))
+    return shelve(in_order(passages))
 
 
 @dataclass(frozen=True)
@@ -166,9 +180,26 @@ class _Finder:
             by_id = self._by_id.get(asked.passage)
             if by_id is not None:
                 return by_id
-        alike = self._by_text.get(text, []) if text else []
+        alike = self._with(text) if text else []
         here = [r for r in alike if not asked.document or r[0] == asked.document] or alike
         return here[0] if here else None
+
+    def _with(self, text: str) -> list[Reference]:
+        """The passages with this text, or else the only one that a long enough part of it stands in."""
+        alike = self._by_text.get(text)
+        if alike is not None or len(text) < _LEAST_PART:
+            return alike or []
+        whole, starts = self._joined
+        at = whole.find(text)
+        if at < 0 or whole.find(text, at + 1) >= 0:
+            return []
+        return [self.library.passages[bisect_right(starts, at) - 1].reference]
+
+    @cached_property
+    def _joined(self) -> tuple[str, list[int]]:
+        """All texts in one, with a sign between them that no text has, and where each begins."""
+        texts = [" ".join(p.text.split()) for p in self.library]
+        return LIST_MARK.join(texts), list(accumulate((len(text) + 1 for text in texts[:-1]), initial=0))
 
     def _named_alike(self, asked: Passage, text: str) -> Reference | None:
         alike = self._by_text.get(text, [])

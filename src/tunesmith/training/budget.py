@@ -30,7 +30,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to do. rows_per_label: of the median label; n_labels is 0 for text tasks."""
+    """How much there is to do. rows_per_label: of the median label; n_labels is 0 for text tasks.
+
+    library_texts: how many texts of usual length the library would fill; 0 without one.
+    """
 
     n_train: int
     n_dev: int
@@ -38,6 +41,7 @@ class Size:
     n_labels: int
     rows_per_label: float
     output: str
+    library_texts: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -254,7 +258,8 @@ def _seconds(
 
     def ask(tokens: float) -> tuple[float, float]:
         return rung.seconds(Workload(
-            n_train, n_predict, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s, tokens, steps
+            n_train, n_predict, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s, tokens, steps,
+            library_texts=size.library_texts,
         ))  # fmt: skip
 
     fit, answer = ask(probe.tokens_per_text)

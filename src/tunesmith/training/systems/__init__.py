@@ -49,6 +49,7 @@ class Workload:
     n_predict: texts to answer. n_labels: 0 where the answer is a text. lm_tokens_per_s: of a forward pass.
     tokens_per_text: prompt and answer. steps: None for as many as the System would take by itself.
     cross_fits: fits on most of the rows, with settings already chosen, besides the one on all.
+    library_texts: how many texts of usual length the library would fill, where the task needs retrieval.
     """
 
     n_train: int
@@ -59,6 +60,7 @@ class Workload:
     tokens_per_text: float
     steps: int | None = None
     cross_fits: int = 0
+    library_texts: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Bm25:
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds."""
-        return 2.0 + 2e-3 * work.n_train, 1.0 + 2e-3 * work.n_predict
+        return 2.0 + 2e-4 * work.library_texts + 2e-3 * work.n_train, 1.0 + 2e-3 * work.n_predict
 
 
 system("bm25")(Bm25())

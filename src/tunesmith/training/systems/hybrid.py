@@ -68,7 +68,7 @@ class Hybrid:
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds; the vectors are shared with the other rungs."""
         reading = 1.0 / max(work.encoder_texts_per_s, 1e-9)
-        return 3.0 + 1e-2 * work.n_train, 1.0 + (reading + 3e-3) * work.n_predict
+        return 3.0 + 2e-4 * work.library_texts + 1e-2 * work.n_train, 1.0 + (reading + 3e-3) * work.n_predict
 
 
 def _recall(found: Found, golds: Sequence[set[int]]) -> float:

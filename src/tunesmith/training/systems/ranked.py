@@ -71,7 +71,7 @@ class Ranked:
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds; the vectors are shared with the other rungs."""
         reading = 1.0 / max(work.encoder_texts_per_s, 1e-9)
-        return 6.0 + 2e-2 * work.n_train, 2.0 + (reading + 1e-2) * work.n_predict
+        return 6.0 + 1e-3 * work.library_texts + 2e-2 * work.n_train, 2.0 + (reading + 1e-2) * work.n_predict
 
 
 def _findings(texts: Sequence[str], shelf: Shelf, spec: ModelSpec, ctx: Context) -> Finding:
