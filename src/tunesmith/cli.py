@@ -26,9 +26,10 @@ app = typer.Typer(
 
 Out = Annotated[Path | None, typer.Option("--out", help="run folder (default: runs/<name>-<mark>)")]
 Json = Annotated[bool, typer.Option("--json", help="machine-readable result on stdout")]
-Target = Annotated[str | None, typer.Option(help="column with the answer")]
+Target = Annotated[list[str] | None, typer.Option(help="column with the answer (repeat to extract several fields)")]
 Input = Annotated[list[str] | None, typer.Option("--input", help="input column (repeat for several)")]
 TaskName = Annotated[str | None, typer.Option("--task", help="what is learned (tunesmith list tasks)")]
+Schema = Annotated[Path | None, typer.Option(help="JSON Schema of the answers, for extract")]
 Test = Annotated[Path | None, typer.Option(help="ready-made test file")]
 Dev = Annotated[Path | None, typer.Option(help="ready-made dev file")]
 Documents = Annotated[
@@ -67,7 +68,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     documents: Documents = None,
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
-    encoder: Encoder = None, lm: Lm = None,
+    schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
@@ -92,7 +93,7 @@ def plan(  # noqa: PLR0913
     documents: Documents = None,
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
-    encoder: Encoder = None, lm: Lm = None,
+    schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None, as_json: Json = False,
 ) -> None:  # fmt: skip
     """Every decision with its reason, and the forecast. Nothing is trained."""
@@ -593,11 +594,13 @@ def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """The keys of the config that a command line names; left out what is unset, or no option of the command."""
-    names = ("target", "task", "test", "dev", "group", "time", "budget", "seed", "threads", "device", "max_memory")
+    names = ("task", "schema", "test", "dev", "group", "time", "budget", "seed", "threads", "device", "max_memory")
     options: dict[str, Any] = {name: given[name] for name in names if given.get(name) is not None}
-    for name in ("test", "dev"):
+    for name in ("schema", "test", "dev"):
         if name in options:
             options[name] = str(options[name])
+    if given.get("target"):
+        options["target"] = ",".join(given["target"])
     if given.get("input_"):
         options["inputs"] = list(given["input_"])
     if given.get("documents"):

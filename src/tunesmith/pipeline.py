@@ -28,6 +28,7 @@ from tunesmith.data.curate import curate, reviewed
 from tunesmith.data.ingest import ingest
 from tunesmith.data.rendering import texts_of
 from tunesmith.data.shapes import expand_json, shape_of
+from tunesmith.data.structures import placed
 from tunesmith.data.table import Table, table_of
 from tunesmith.evaluation.acceptance import Acceptance, Decided
 from tunesmith.evaluation.evaluate import evaluate
@@ -236,6 +237,16 @@ class SavedRun:
             shape = shape_of(table)
             table = table if shape is None else shape.table
         return texts_of(table, self.data.inputs)
+
+    def quotes(self, text: str, answer: str | None) -> tuple[Any, list[dict[str, Any]]] | None:
+        """(the answer with the offsets its spans came with, where each value of it stands in the text).
+
+        Offsets count the characters of the text as it was mended (`texts_of`), the end not included. A value that does
+        not stand there has null as start and end. None where answers are no JSON, or there is none.
+        """
+        if not self.data.schema or answer is None:
+            return None
+        return placed(answer, self.data.schema, text)
 
     @cached_property
     def fitted(self) -> Fitted:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -18,7 +19,7 @@ import yaml
 from tunesmith.core.config import dump_options, load_options
 from tunesmith.core.context import Limits
 from tunesmith.core.dataset import Dataset
-from tunesmith.core.errors import ConfigError, DataError, SourceUnavailable, did_you_mean
+from tunesmith.core.errors import ConfigError, DataError, MissingExtra, SourceUnavailable, did_you_mean
 from tunesmith.core.events import Emit
 from tunesmith.core.files import canonical, sha256_bytes, write_text
 from tunesmith.core.forecasts import Quantity
@@ -218,6 +219,12 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     folders: dict[str, Path] = {}
     for kind, wanted in (("encoder", model.encoder), ("lm", model.lm)):
         if not any(serves(name) and systems.get(name).needs == kind for name in names) or wanted == "none":
+            continue
+        if kind == "lm" and output == "json" and find_spec("llguidance") is None:
+            missing = MissingExtra("a language model bound to a schema", "structured")
+            if wanted != "auto":
+                raise missing
+            lost[kind] = f"{missing.message} {missing.hint}"
             continue
         spec, place, why = _base_model(kind, wanted, emit)
         if spec is None or place is None:

@@ -43,6 +43,7 @@ def predict_table(
     texts = saved.texts_of(table)
     names, task = table.names, tasks.get(saved.data.task)
     confidence = _free("confidence", names)
+    prediction, quoted = _free("prediction", names), _free("quotes", names)
     accepted, why_not = _free("accepted", names), _free("why_not", names)
     target = _target(saved, accept_at)
     with _sink(out) as sink:
@@ -53,6 +54,9 @@ def predict_table(
             rows = table.data.slice(start, _PIECE).to_pylist()
             for at, row in enumerate(rows):
                 row |= _answer(task, answers.values[at], names, as_json=as_json)
+                places = saved.quotes(texts[start + at], answers.values[at])
+                if places is not None:
+                    row[prediction], row[quoted] = _read(places[0], as_json), _read(places[1], as_json)
                 if sure is not None:
                     row[confidence] = round(float(sure[at]), 6)
                 if decided is not None:
@@ -82,7 +86,10 @@ def predict_lines(
             for at, text in enumerate(piece):
                 answer = answers.values[at]
                 if as_json:
-                    made = {"text": text, **_answer(task, answer, (), as_json=True)}
+                    made: dict[str, Any] = {"text": text, **_answer(task, answer, (), as_json=True)}
+                    places = saved.quotes(text, answer)
+                    if places is not None:
+                        made = {"text": text, "prediction": places[0], "quotes": places[1]}
                     more: dict[str, Any] = {} if sure is None else {"confidence": round(float(sure[at]), 6)}
                     if decided is not None:
                         more |= {"accepted": bool(decided.accepted[at]), "why_not": decided.reasons[at]}
@@ -183,6 +190,11 @@ def _answer(task: Task, value: str | None, taken: Iterable[str], *, as_json: boo
 def _told(task: Task, value: str | None) -> str:
     told = getattr(task, "told", None)
     return value or "" if told is None or value is None else str(told(value))
+
+
+def _read(value: Any, as_json: bool) -> Any:
+    """A value for a row of JSON lines, or as JSON in a cell."""
+    return value if as_json else json.dumps(value, ensure_ascii=False)
 
 
 def _free(name: str, taken: Iterable[str]) -> str:

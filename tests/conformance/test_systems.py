@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from tunesmith.core.library import Library, Passage
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
 from tunesmith.tasks.citations import gold_of, verify_citations
+from tunesmith.tasks.schema import read_schema
+from tunesmith.tasks.values import fault
 from tunesmith.testing import tiny_encoder, tiny_lm
 from tunesmith.training.folds import row_folds
 from tunesmith.training.systems import Job, RungPlan, Workload, system
@@ -33,11 +36,17 @@ TRAIN, DEV = _rows(48), _rows(64).take(range(48, 64))
 PASSAGES = {("cards", str(i)): text for i, text in enumerate(CARD)} | {
     ("money", str(i)): t for i, t in enumerate(MONEY)
 }
+# What rows of the task extract are to hold: their number and their topic.
+SCHEMA = """{"type": "object", "properties": {"number": {"type": ["string", "null"]},
+"topic": {"enum": ["card", "money"]}}, "required": ["number", "topic"]}"""
 LIBRARY = Library(tuple(Passage(document, passage, text) for (document, passage), text in PASSAGES.items()))
 
 
 def _asked(name: str, rows: Rows) -> Rows:
     """The rows with the targets that the rung's task has."""
+    if _task(system.get(name)) == "extract":
+        pairs = zip(rows.texts, rows.targets, strict=True)
+        return replace(rows, targets=tuple(f'{{"number":"{t.split()[-1]}","topic":"{label}"}}' for t, label in pairs))
     if "citations" not in system.get(name).outputs:
         return rows
     golds = {text: gold_of([reference]) for reference, text in PASSAGES.items()}
@@ -57,14 +66,20 @@ def models(tmp_path_factory) -> dict[str, ModelSpec]:
 def job(models):
     def made(name: str, **changes) -> Job:
         rung = system.get(name)
-        what = task.get("classify" if "label" in rung.outputs else "rewrite" if "text" in rung.outputs else "answer")
+        what = task.get(_task(rung))
         labels = ("card", "money") if "label" in rung.outputs else ()
         prompt = what.prompt(labels, inputs=("text",), target="topic")
+        prompt = replace(prompt, schema=SCHEMA if what.output == "json" else "")
         plan = RungPlan(name, steps=3 if rung.kind == "tuned" else None)
         made_for = Job(what, labels, prompt, models["encoder"], models["lm"], plan, library=LIBRARY)
         return replace(made_for, **changes)
 
     return made
+
+
+def _task(rung) -> str:
+    first = {"label": "classify", "text": "rewrite", "json": "extract", "citations": "answer"}
+    return next(name for output, name in first.items() if output in rung.outputs)
 
 
 def _context(folder: Path) -> Context:
@@ -100,6 +115,8 @@ def test_what_is_read_back_answers_as_what_was_saved(name, job, tmp_path):
     if "citations" in rung.outputs:
         assert not any(verify_citations(value, LIBRARY) for value in before.values)
         assert np.abs(before.confidences - after.confidences).max() <= 1e-9
+    if _task(rung) == "extract":
+        assert all(fault(json.loads(value), read_schema(SCHEMA)) is None for value in before.values)
     if "label" in rung.outputs:
         assert set(before.values) <= {"card", "money"}
         assert np.allclose(before.probabilities.sum(axis=1), 1.0)

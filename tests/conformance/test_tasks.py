@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -22,7 +24,13 @@ def made(request):
 def _references(made) -> list[str]:
     if made.output == "citations":
         return [gold_of([("law", str(i))]) for i in range(len(SOURCES))]
-    return [LABELS[i % 3] for i in range(len(SOURCES))] if made.output == "label" else list(reversed(SOURCES))
+    if made.output == "label":
+        return [LABELS[i % 3] for i in range(len(SOURCES))]
+    if made.output == "json":
+        return [
+            json.dumps({"said": text, "n": [i % 3]}, separators=(",", ":")) for i, text in enumerate(reversed(SOURCES))
+        ]
+    return list(reversed(SOURCES))
 
 
 def _right(made, reference: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,7 @@ from tunesmith.data.decisions import NO_TARGET
 from tunesmith.data.detect import Asked, Decision, Detected, detect, detect_unmeasured
 from tunesmith.data.documents import read_library
 from tunesmith.data.duplicates import Groups, copies_of, group_texts
+from tunesmith.data.fields import infer
 from tunesmith.data.golds import GOLD, Linked, link
 from tunesmith.data.labels import Labels, clean_labels
 from tunesmith.data.mending import mend
@@ -29,9 +31,22 @@ from tunesmith.data.reading import read_path, read_paths
 from tunesmith.data.rendering import render_inputs
 from tunesmith.data.shapes import expand_json, shape_of
 from tunesmith.data.split import Shares, default_shares, divide, join_groups, times_of
+from tunesmith.data.structures import (
+    Learned,
+    describe_answers,
+    learned,
+    marked,
+    obeying,
+    structures_of,
+    with_json,
+    without,
+    without_offsets,
+)
 from tunesmith.data.summary import content_hashes
 from tunesmith.data.table import Table, stack, with_split
 from tunesmith.data.words import SPLIT_VALUES
+from tunesmith.tasks.schema import read_schema, to_schema
+from tunesmith.tasks.values import dump
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,12 +65,17 @@ class IngestOptions:
         default=Path(), metadata={"help": "the table, folder or archive to learn from", "content": True}
     )
     target: str = field(
-        default="auto", metadata={"help": "column with the answer to learn; 'none' only to curate rows without one"}
+        default="auto",
+        metadata={"help": "column with the answer to learn (a,b for several); 'none' only to curate rows without one"},
     )
     inputs: tuple[str, ...] | Literal["auto"] = field(
         default="auto", metadata={"help": "columns that the model is given"}
     )
     task: str = field(default="auto", metadata={"help": "what is learned: tunesmith list tasks"})
+    schema: Path | None = field(
+        default=None,
+        metadata={"help": "JSON Schema of the answers, for extract; found out if not given", "content": True},
+    )
     test: Path | None = field(
         default=None, metadata={"help": "ready-made test file with the same columns", "content": True}
     )
@@ -116,7 +136,12 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     ctx.emit("ingest.rows", rows=len(table), target=found.target, inputs=list(found.inputs), task=found.task)
     raw = render_inputs(table, found.inputs)
     rendered = mend(raw)
-    answers, labels = _answers(table, found)
+    parts = _parts(table, found, raw)
+    answers, labels = (
+        _answers(table, found)
+        if parts is None
+        else ([None if v is None else dump(v) for v in parts.values], Labels(()))
+    )
     usable = np.array(
         [bool(t) and (a is not None or not found.target) for t, a in zip(rendered.texts, answers, strict=True)]
     )
@@ -131,6 +156,9 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     splits = _split(options, ready, usable, groups, answers if found.task == "classify" else None, times, ctx.seed)
     if found.task == "classify" and measured:
         _require_classes(options, found.target, answers, splits)
+    schema = ""
+    if parts is not None:
+        schema, answers = _obeying(options, parts, texts, splits, table)
     leaks = copies_of(texts, duplicates.near, splits == "test") & ((splits == "train") | (splits == "dev"))
     notes = describe_data(
         found,
@@ -157,6 +185,8 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         seed=ctx.seed,
     )
     notes["keep_leaks"] = options.keep_leaks
+    if parts is not None:
+        notes["extract"] = describe_answers(parts, schema, texts, splits)
     shelf = None if about.library is None else ctx.workdir / "library.parquet"
     if about.library is not None and shelf is not None:
         about.library.save(shelf)
@@ -185,6 +215,7 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         found.target,
         _seal(ctx.workdir / "test_targets.parquet", answers, splits),
         notes,
+        schema,
         shelf=shelf,
     )
     ctx.emit("ingest.split", train=data.count("train"), dev=data.count("dev"), test=data.count("test"))
@@ -198,8 +229,10 @@ def _paths(options: IngestOptions) -> tuple[Path, ...]:
     return options.path if isinstance(options.path, tuple) else (options.path,)
 
 
-def _load(options: IngestOptions) -> Table:
-    how = Reading(options.delimiter, options.encoding, options.sheet)
+def _load(options: IngestOptions, *, nested: bool = False) -> Table:
+    """Everything that was named, under one another. nested: with objects and lists whole in their columns."""
+    expand = (lambda table: table) if nested else expand_json
+    how = Reading(options.delimiter, options.encoding, options.sheet, nested)
     table = read_paths(_paths(options), how)
     parts = []
     for path, split in ((options.test, "test"), (options.dev, "dev")):
@@ -214,10 +247,10 @@ def _load(options: IngestOptions) -> Table:
             )
         parts.append(with_split(part, split))
     if not parts:
-        return expand_json(table)
+        return expand(table)
     if table.split is None:
         table = with_split(table, "train")
-    return expand_json(stack([table, *parts]))
+    return expand(stack([table, *parts]))
 
 
 def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Detected]:
@@ -225,12 +258,18 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     name = _paths(options)[0].name
     if options.target == NO_TARGET and options.target not in table.names:
         shape = None
-    target, inputs = options.target, options.inputs
+    target, inputs, task = options.target, options.inputs, options.task
     decisions: list[Decision] = []
     linked = _linked(table, options) if options.task == "answer" or options.documents is not None else None
+    made = None
     if linked is not None:
-        table, target, inputs, shape = linked.table, GOLD, (linked.question,), None
+        table, target, task, inputs, shape = linked.table, GOLD, "answer", (linked.question,), None
         decisions += linked.decisions
+    elif target != NO_TARGET or NO_TARGET in table.names:
+        made = structures_of(table, lambda: _load(options, nested=True), target=target, task=task)
+    if made is not None:
+        table, target, task, shape = without(table, made), made.name, "extract", None
+        decisions.append(Decision("answers", made.name, made.why, 0.95))
     if shape is not None:
         table = shape.table
         target = shape.target
@@ -238,8 +277,16 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         decisions.append(Decision("shape", shape.name, "its columns are named like data of this shape", 0.95))
     split_column = options.split if options.split not in ("auto", "none") else None
     reserved = tuple(c for c in (options.group, options.time, split_column) if c is not None)
-    asked = Asked(name, target, inputs, options.task if linked is None else "answer", reserved)
+    asked = Asked(name, target, inputs, task, reserved)
     found = detect(table, asked) if _is_measured(options) else detect_unmeasured(table, asked)
+    if made is not None:
+        table = with_json(table, made)
+        found = replace(found, task="extract")
+    if options.schema is not None and made is None:
+        raise DataError(
+            f"{name}: a schema is for the task extract; '{found.target}' makes this {found.task}.",
+            hint="leave --schema out, or name the columns with the fields:  --task extract --target COLUMN",
+        )
     if options.split == "none":
         found = replace(found, split=None)
     elif split_column is not None:
@@ -317,6 +364,37 @@ def _answers(table: Table, found: Detected) -> tuple[list[str | None], Labels]:
     mended = mend(first)
     counts = {**mended.counts, **({"targets with several references (the first is used)": several} if several else {})}
     return [value or None for value in mended.texts], Labels(tuple(mended.texts), counts)
+
+
+def _parts(table: Table, found: Detected, raw: Sequence[str]) -> Learned | None:
+    """The answers of the task extract; None for other tasks."""
+    if found.task != "extract":
+        return None
+    values = [None if cell is None else json.loads(cell) for cell in table.values(found.target)]
+    return learned(values, raw, _place(table))
+
+
+def _obeying(
+    options: IngestOptions, parts: Learned, texts: Sequence[str], splits: NDArray[np.str_], table: Table
+) -> tuple[str, list[str | None]]:
+    """(the schema, the answers as they obey it). A schema that is found out knows nothing of test rows."""
+    if options.schema is not None:
+        shape = without_offsets(read_schema(_text_of(options.schema), where=options.schema.name), parts.spans)
+        return dump(marked(to_schema(shape), parts.spans)), obeying(parts.values, shape, _place(table), strict=True)
+    seen = np.flatnonzero((splits == "train") if (splits == "train").any() else splits != "test")
+    shape = infer([parts.values[int(i)] for i in seen], [texts[int(i)] for i in seen])
+    return dump(marked(to_schema(shape), parts.spans)), obeying(parts.values, shape, _place(table), strict=False)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot read the schema: {error}.", hint="give a file with a JSON Schema.") from error
+
+
+def _place(table: Table) -> Callable[[int], str]:
+    return lambda at: f"{table.file[at].as_py()}: row {table.row[at].as_py()}"
 
 
 def _ready_splits(table: Table, found: Detected) -> NDArray[np.str_]:

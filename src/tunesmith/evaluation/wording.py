@@ -36,6 +36,14 @@ METRICS = {
     "balanced_accuracy": Metric("Balanced accuracy", "the share answered correctly, averaged over the labels"),
     "precision": Metric("Precision", "of the times this answer was given, how often it was right"),
     "recall": Metric("Recall", "of the times this answer was due, how often it was given"),
+    "field_f1": Metric(
+        "Field F1", "how many of the fields are found with the right value, without others being claimed"
+    ),
+    "field_precision": Metric("Field precision", "of the fields that were given, how many have the right value"),
+    "field_recall": Metric("Field recall", "of the fields that are there, how many were given with the right value"),
+    "row_f1": Metric("Field F1 per row", "Field F1 of each row, averaged over the rows"),
+    "exact": Metric("Whole answer right", "the share of rows in which every field is right, letter by letter"),
+    "valid": Metric("Valid answers", "the share of answers that obey the schema"),
     "exact_match": Metric("Exact match", "the share of answers equal to the reference"),
     "fact_f1": Metric(
         "Fact F1",
@@ -95,6 +103,16 @@ RUNGS = {
         "Base model with examples", "A general language model, shown a few examples with each question."
     ),
     "lm": RungWords("Tuned language model", "A general language model whose weights were adapted to this data."),
+    "commonest": RungWords(
+        "Most common answer", "Gives the answer that most rows have. Anything useful must beat this."
+    ),
+    "pattern": RungWords(
+        "Patterns and known values",
+        "Rules that your rows confirm: forms of numbers and addresses, and values that were seen before.",
+    ),
+    "tagger": RungWords(
+        "Tuned tagger", "A small language model that learned to say what every word of a text is part of."
+    ),
     "lead": RungWords("First sentences", "Copies the beginning of the input. Anything useful must beat this."),
     "copy": RungWords("Copy of the input", "Gives the input back. Anything useful must beat this."),
 }

@@ -16,6 +16,7 @@ from tunesmith.models.padded import PaddedReader
 
 if TYPE_CHECKING:
     from tunesmith.models.lm import LanguageModel
+    from tunesmith.models.structured import Bound, Walk
 
 # Writing wants many rows at once, because a step reads all weights for however few rows there are.
 _WRITTEN_AT_ONCE = 4096
@@ -39,6 +40,7 @@ def generate(
     prefix: Sequence[int] = (),
     rows: int = 16,
     break_loops: bool = False,
+    bound: Bound | None = None,
 ) -> list[Generated]:
     """The greedy continuation of each prompt, in order, up to a stop token or `max_new_tokens`.
 
@@ -46,6 +48,7 @@ def generate(
     rows:    prompts at once; a step of a few rows costs little more than a step of one.
     break_loops: end an answer that repeats itself for the fourth time in a row, and keep the first time. Greedy
              writing of small models hardly ever leaves such a loop, and would fill the limit with it.
+    bound:   what every answer has to obey; of the tokens that may come next the likeliest is taken.
     """
     reader = PaddedReader(lm, prompts, prefix)
     stops = torch.tensor(lm.stops, device=lm.device)
@@ -55,7 +58,8 @@ def generate(
         cache, keys_at, at = read.cache, read.keys_at, read.lengths
         rows_left = list(batch)
         written: dict[int, list[int]] = {i: [] for i in batch}
-        token = last.argmax(dim=1)
+        walks = [None if bound is None else bound.begin() for _ in batch]
+        token = _likeliest(last, walks, stop=lm.stops[0])
         for _ in range(max_new_tokens):
             done = torch.isin(token, stops)
             for row, (i, word, over) in enumerate(zip(rows_left, token.tolist(), done.tolist(), strict=True)):
@@ -65,9 +69,15 @@ def generate(
                 elif i >= 0:
                     written[i].append(word)
                     kept = before_loop(written[i]) if break_loops else None
+                    walk = walks[row]
                     if kept is not None:
                         answers[i] = Generated(written[i][:kept], True)
                         rows_left[row] = -1
+                    elif walk is not None and not walk.take(word):
+                        answers[i] = Generated(written[i], True)
+                        rows_left[row] = -1
+                if rows_left[row] < 0:
+                    walks[row] = None
             live = [row for row, i in enumerate(rows_left) if i >= 0 and len(written[i]) < max_new_tokens]
             if not live:
                 break
@@ -75,16 +85,33 @@ def generate(
                 index = torch.tensor(live, device=lm.device)
                 cache.batch_select_indices(index)
                 keys_at, at, token = keys_at[index], at[index], token[index]
-                rows_left = [rows_left[row] for row in live]
+                rows_left, walks = [rows_left[row] for row in live], [walks[row] for row in live]
             keys_at = torch.cat([keys_at, at[:, None]], dim=1)
             keep = (torch.arange(len(rows_left), device=lm.device), torch.zeros_like(at))
             step = lm.logits(token[:, None], at=at[:, None], keys_at=keys_at, keep=keep, cache=cache)
-            token = step.argmax(dim=1)
+            token = _likeliest(step, walks, stop=lm.stops[0])
             at = at + 1
         for i in batch:
             if not answers[i].ended:
                 answers[i] = Generated(written[i], False)
     return answers
+
+
+def _likeliest(logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int) -> torch.Tensor:
+    """(n,) the likeliest token of each row that its walk allows; `stop` where the walk is over."""
+    if not any(walks):
+        return logits.argmax(dim=1)
+    with torch.inference_mode():  # the logits come from there, and may only be changed there
+        for row, walk in enumerate(walks):
+            if walk is None:
+                continue
+            forbidden = walk.forbidden()
+            if forbidden is None:
+                logits[row] = -torch.inf
+                logits[row, stop] = 0.0
+            else:
+                logits[row].masked_fill_(torch.from_numpy(forbidden).to(logits.device), -torch.inf)
+        return logits.argmax(dim=1)
 
 
 def before_loop(ids: Sequence[int]) -> int | None:

@@ -136,6 +136,11 @@ class Encoder:
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
 
+    @property
+    def marks(self) -> tuple[list[int], list[int]]:
+        """The special tokens before and after what is read at once."""
+        return self._head, self._tail
+
     def with_module(self, module: torch.nn.Module) -> Encoder:
         """The same encoder around another module (this one with an adapter on)."""
         return Encoder(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from transformers.cache_utils import Cache
 
     from tunesmith.models.decode import Generated
+    from tunesmith.models.structured import Bound
 
 # A context that no shared machine should be asked for by default; longer prompts are cut in the middle, counted.
 _LONGEST = 1 << 17
@@ -158,12 +159,19 @@ class LanguageModel:
         prefix: Sequence[int] = (),
         rows: int = 16,
         break_loops: bool = False,
+        bound: Bound | None = None,
     ) -> list[Generated]:
         """Greedy answers; see decode.generate."""
         from tunesmith.models import decode
 
         return decode.generate(
-            self, prompts, max_new_tokens=max_new_tokens, prefix=prefix, rows=rows, break_loops=break_loops
+            self,
+            prompts,
+            max_new_tokens=max_new_tokens,
+            prefix=prefix,
+            rows=rows,
+            break_loops=break_loops,
+            bound=bound,
         )
 
     def label_log_probs(

@@ -97,4 +97,6 @@ def turns(text: str, prompt: Prompt) -> list[Message]:
     return [*messages, {"role": "user", "content": text}]
 
 
-task: Registry[Task] = Registry("task", __name__, besides=("metrics", "facts", "citations"))
+task: Registry[Task] = Registry(
+    "task", __name__, besides=("metrics", "facts", "citations", "quotes", "schema", "values")
+)

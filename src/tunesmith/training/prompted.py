@@ -24,6 +24,8 @@ from tunesmith.training.systems import Job
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tunesmith.models.structured import Bound
+
 # Longer rows are rare and cost memory squared in attention; what is cut is counted and shown.
 _MOST_TOKENS = 2048
 _CUT_SHARE = 0.005
@@ -137,10 +139,24 @@ class Prompted:
             raise ModelError("two labels are the same to this base model's tokenizer.", hint="rename one of them.")
         return ids
 
+    @cached_property
+    def bound(self) -> Bound | None:
+        """What answers have to obey: the prompt's schema, if it has one."""
+        from tunesmith.models.structured import Bound
+
+        return Bound(self.lm, self.asker.prompt.schema) if self.asker.prompt.schema else None
+
     def _write(self, prompts: Sequence[Sequence[int]]) -> list[str | None]:
+        bound = self.bound
         answers = self.lm.generate(
-            prompts, max_new_tokens=self.lengths.max_new_tokens, prefix=self.asker.prefix, break_loops=True
+            prompts,
+            max_new_tokens=self.lengths.max_new_tokens,
+            prefix=self.asker.prefix,
+            break_loops=True,
+            bound=bound,
         )
+        if bound is not None:
+            return [bound.read(answer.ids) for answer in answers]
         template, task, prompt = self.asker.template, self.asker.task, self.asker.prompt
         return [task.parse(template.read(answer.ids), prompt) for answer in answers]
 

@@ -16,11 +16,13 @@ class Reading:
     """What the user said about how to read; None means: find out.
 
     delimiter: one character between cells (csv). encoding: any that Python knows. sheet: name of an xlsx sheet.
+    nested: keep objects and lists in a column whole, as JSON, instead of making columns of what is in them.
     """
 
     delimiter: str | None = None
     encoding: str | None = None
     sheet: str | None = None
+    nested: bool = False
 
 
 class Reader(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,13 +13,18 @@ from tunesmith.data.table import LIST_MARK
 _DEEPEST = 24
 
 
-def columns_of(rows: Iterable[Any], file: str) -> dict[str, list[str | None]]:
-    """Columns of strings from rows that are objects (or bare strings, which become column `text`)."""
+def columns_of(rows: Iterable[Any], file: str, *, nested: bool = False) -> dict[str, list[str | None]]:
+    """Columns of strings from rows that are objects (or bare strings, which become column `text`).
+
+    nested: objects and lists stay whole, as JSON.
+    """
     columns: dict[str, list[str | None]] = {}
     n = 0
     for n, row in enumerate(rows, start=1):
         flat: dict[str, str | None] = {}
-        if isinstance(row, Mapping):
+        if isinstance(row, Mapping) and nested:
+            flat = {str(key): _whole(value) for key, value in row.items()}
+        elif isinstance(row, Mapping):
             _flatten(row, "", flat, 0, f"{file}: row {n}")
         elif isinstance(row, str):
             flat["text"] = _plain(row)
@@ -85,6 +91,13 @@ def _flatten_list(items: Iterable[Any], name: str, flat: dict[str, str | None], 
         inner.append({key if not isinstance(item, Mapping) else f"{name}.{key}": value for key, value in one.items()})
     for key in dict.fromkeys(key for one in inner for key in one):
         flat[key] = LIST_MARK.join((one.get(key) or "").replace(LIST_MARK, " ") for one in inner) or None
+
+
+def _whole(value: Any) -> str | None:
+    """A value in one cell: JSON where it is an object or a list."""
+    if not isinstance(value, (Mapping, list, tuple)):
+        return scalar(value)
+    return json.dumps(value, ensure_ascii=False, default=scalar)
 
 
 def _plain(value: str) -> str:

@@ -36,8 +36,8 @@ def loads(text: str, where: str) -> Any:
         raise DataError(f"{where}: a number that cannot be read ({error}).", hint="write it as text.") from error
 
 
-def read_lines(text: str, name: str, repairs: dict[str, int]) -> Table:
-    """A Table from one JSON object per line; raises DataError naming the first line that is none."""
+def read_lines(text: str, name: str, repairs: dict[str, int], *, nested: bool = False) -> Table:
+    """A Table from one JSON object per line; raises DataError naming the first line that is none. nested: Reading's."""
     lines: list[int] = []
 
     def rows() -> Iterator[Any]:
@@ -55,7 +55,7 @@ def read_lines(text: str, name: str, repairs: dict[str, int]) -> Table:
             lines.append(at)
             yield value
 
-    columns = columns_of(rows(), name)
+    columns = columns_of(rows(), name, nested=nested)
     if not columns:
         raise DataError(f"{name} has no rows.", hint='each line must look like {"text": "...", "label": "..."}.')
     return check_cells(table_of(columns, file=name, repairs=repairs, lines=lines))

@@ -25,12 +25,12 @@ def read(path: Path, how: Reading) -> Table:
     except json.JSONDecodeError as error:
         first, _, rest = text.text.lstrip().partition("\n")
         if rest.strip() and _is_object(first):
-            return read_lines(text.text, path.name, dict(text.repairs))
+            return read_lines(text.text, path.name, dict(text.repairs), nested=how.nested)
         raise DataError(
             f"{path.name}: line {error.lineno}, column {error.colno}: not JSON ({error.msg}).",
             hint="the file may be cut off: fetch it again, or mend that line.",
         ) from error
-    columns = _columns(value, path.name)
+    columns = _columns(value, path.name, nested=how.nested)
     if not columns or not next(iter(columns.values())):
         raise DataError(
             f"{path.name} has no rows.", hint='give a list of objects: [{"text": "...", "label": "..."}, ...].'
@@ -38,9 +38,9 @@ def read(path: Path, how: Reading) -> Table:
     return check_cells(table_of(columns, file=path.name, repairs=text.repairs))
 
 
-def _columns(value: Any, name: str) -> dict[str, list[str | None]]:
+def _columns(value: Any, name: str, *, nested: bool) -> dict[str, list[str | None]]:
     if isinstance(value, list):
-        return columns_of(value, name)
+        return columns_of(value, name, nested=nested)
     if not isinstance(value, Mapping):
         raise DataError(f"{name} holds one plain value, not rows.", hint="give a list of objects.")
     inner = list(value.values())
@@ -49,8 +49,8 @@ def _columns(value: Any, name: str) -> dict[str, list[str | None]]:
         return {str(key): [_cell(item) for item in column] for key, column in value.items()}  # columns
     if inner and all(isinstance(item, Mapping) for item in inner):
         if _are_columns(value):
-            return columns_of(_transposed(value), name)
-        rows = columns_of(inner, name)
+            return columns_of(_transposed(value), name, nested=nested)
+        rows = columns_of(inner, name, nested=nested)
         if "key" not in rows:
             rows = {"key": [str(key) for key in value], **rows}
         return rows
@@ -58,7 +58,7 @@ def _columns(value: Any, name: str) -> dict[str, list[str | None]]:
         key: item for key, item in value.items() if isinstance(item, list) and item and isinstance(item[0], Mapping)
     }
     if len(lists) == 1:
-        return columns_of(next(iter(lists.values())), name)
+        return columns_of(next(iter(lists.values())), name, nested=nested)
     if lists:
         raise DataError(
             f"{name} holds several lists of rows: {', '.join(lists)}.", hint="put each in a file of its own."

@@ -15,4 +15,4 @@ from tunesmith.data.table import Table
 def read(path: Path, how: Reading) -> Table:
     """The rows of a file with one JSON object per line."""
     text = decode(read_bytes(path), path.name, how.encoding)
-    return read_lines(text.text, path.name, dict(text.repairs))
+    return read_lines(text.text, path.name, dict(text.repairs), nested=how.nested)

@@ -12,7 +12,7 @@ from tunesmith.data.table import LIST_MARK, Table, check_cells, table_of
 
 @reader("parquet")
 @suffixes(".parquet", ".pq")
-def read(path: Path, how: Reading) -> Table:  # noqa: ARG001 - a parquet file says all of it itself
+def read(path: Path, how: Reading) -> Table:
     """The rows of a parquet file; columns that are not strings are written as strings."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -46,6 +46,6 @@ def read(path: Path, how: Reading) -> Table:  # noqa: ARG001 - a parquet file sa
             cast = column.cast(pa.string())
             columns[name] = pc.replace_substring(cast, LIST_MARK, " ")
         else:
-            found = columns_of(({name: value} for value in column.to_pylist()), path.name)
+            found = columns_of(({name: value} for value in column.to_pylist()), path.name, nested=how.nested)
             columns.update(found or {name: [None] * data.num_rows})
     return check_cells(table_of(columns, file=path.name))

@@ -29,7 +29,7 @@ class FewShot:
     name: str = "few_shot"
     kind: Literal["untuned", "tuned"] = "untuned"
     needs: Literal["nothing", "encoder", "lm"] = "lm"
-    outputs: tuple[str, ...] = ("label", "text")
+    outputs: tuple[str, ...] = ("label", "text", "json")
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> PromptedFitted:
         draws = [choose_shots(train, job.labels, seed=ctx.seed + draw) for draw in range(_DRAWS)]

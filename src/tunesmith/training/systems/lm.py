@@ -93,7 +93,7 @@ class Lm:
     name: str = "lm"
     kind: Literal["untuned", "tuned"] = "tuned"
     needs: Literal["nothing", "encoder", "lm"] = "lm"
-    outputs: tuple[str, ...] = ("label", "text")
+    outputs: tuple[str, ...] = ("label", "text", "json")
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> LmFitted:
         from tunesmith.models.lm import LanguageModel

@@ -26,7 +26,7 @@ class ZeroShot:
     name: str = "zero_shot"
     kind: Literal["untuned", "tuned"] = "untuned"
     needs: Literal["nothing", "encoder", "lm"] = "lm"
-    outputs: tuple[str, ...] = ("label", "text")
+    outputs: tuple[str, ...] = ("label", "text", "json")
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> PromptedFitted:
         polite = replace(job.prompt, instruction=_PREAMBLE + job.prompt.instruction)
