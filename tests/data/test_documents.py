@@ -27,6 +27,37 @@ def test_passages_are_slices_that_cover_the_text():
     assert cut("") == cut(" \n\n ") == []
 
 
+def test_a_line_is_a_paragraph_where_no_line_is_blank():
+    lines = [
+        f"Rule {i} says what has to be done in this case, by whom, and until which day of the month it has to be done. "
+        for i in range(9)
+    ]
+    text = "\n".join(lines)
+    spans = cut(text)
+    assert len(spans) > 3
+    assert all(text[s:e].startswith("Rule") for s, e, _ in spans)
+    wrapped = "\n".join(["one short line of", "a paragraph that was", "broken by an editor"])
+    assert len(cut(wrapped)) == 1
+    assert len(cut("Leave\n" + lines[0] + "\n" + lines[1], by_line=True)) == 1
+    assert cut("Leave\n" + lines[0] * 3, by_line=True)[0][2] == "Leave"
+
+
+def test_word_and_web_documents_are_cut_at_their_paragraphs(tmp_path):
+    docx = pytest.importorskip("docx")
+    document = docx.Document()
+    document.add_heading("Leave", 1)
+    for i in range(6):
+        document.add_paragraph(f"Employee group {i} " + "has some days of leave in every year that it works " * 4)
+    document.save(str(tmp_path / "a.docx"))
+    (tmp_path / "b.html").write_text(
+        "<h1>Fees</h1><p>" + "Fees are due. " * 20 + "</p><p>" + "Late fees. " * 25 + "</p>"
+    )
+    library = read_library([tmp_path])
+    assert len([p for p in library if p.document == "a.docx"]) == 6
+    assert {p.title for p in library} == {"Leave", "Fees"}
+    assert [p.passage for p in library if p.document == "b.html"] == ["1", "2"]
+
+
 def test_a_folder_of_texts_is_read_with_ids_and_offsets(tmp_path):
     folder = tmp_path / "docs"
     (folder / "sub").mkdir(parents=True)

@@ -64,7 +64,10 @@ def test_questions_that_carry_their_passages_make_the_library():
 
 def test_a_quoted_part_names_its_passage():
     library = Library(
-        (Passage("a", "1", "Records are kept\nfor six years by all."), Passage("a", "2", "Another text."))
+        (
+            Passage("a", "1", "Records are kept\nfor six years by all. Are kept for six years by all."),
+            Passage("a", "2", "Another text."),
+        )
     )
     golds, _ = _golds(
         {"question": ASKED, "evidence": ["kept for six years by", "Another text.", "Another text."]}, library

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.library import Library, Passage, in_order, sentences, trimmed
@@ -24,7 +25,8 @@ _BOUND = frozenset({".pdf", ".docx", ".html", ".htm", ".eml"})
 _TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx"})
 # Words. Shorter paragraphs are joined with the next, longer ones cut between sentences.
 _FEWEST, _MOST = 40, 220
-_BLANK = re.compile(r"\n[ \t\r\f\v]*\n\s*")
+_BLANK, _LINE = re.compile(r"\n[ \t\r\f\v]*\n\s*"), re.compile(r"\n\s*")
+_LONG_LINE = 100  # characters: a text without blank lines whose usual line is longer has a paragraph in each
 _HEADING = re.compile(r"(#{1,6}\s+.+|\d+(\.\d+)*\.?\s+\S.{0,80}|[^.!?\n]{3,80})")
 
 # The last part of a column's name, lower case and without signs, that says what is in it.
@@ -157,14 +159,16 @@ def rows_of_passages(table: Table, columns: PassageColumns, *, file: str = "") -
     return made
 
 
-def cut(text: str) -> list[tuple[int, int, str]]:
+def cut(text: str, *, by_line: bool = False) -> list[tuple[int, int, str]]:
     """(start, end, heading) of the passages of a text: text[start:end] has no space at its ends.
 
     Paragraphs end at blank lines; short ones are joined with what follows, long ones cut between sentences.
+    by_line: a paragraph is a line, as in what word processors write; also found out where no line is blank.
     """
     paragraphs: list[tuple[int, int]] = []
     begin = 0
-    for gap in [*_BLANK.finditer(text), None]:
+    gaps = _LINE if by_line or _has_a_paragraph_per_line(text) else _BLANK
+    for gap in [*gaps.finditer(text), None]:
         end = len(text) if gap is None else gap.start()
         piece = trimmed(text, begin, end)
         if piece is not None:
@@ -174,7 +178,7 @@ def cut(text: str) -> list[tuple[int, int, str]]:
     heading, open_from, open_to = "", -1, -1
     for start, end in paragraphs:
         piece_text = text[start:end]
-        if "\n" not in piece_text and _HEADING.fullmatch(piece_text) and len(piece_text.split()) <= 12:
+        if not set("\n|") & set(piece_text) and _HEADING.fullmatch(piece_text) and len(piece_text.split()) <= 12:
             if open_from >= 0:
                 made.append((open_from, open_to, heading))
             heading, open_from, open_to = piece_text.lstrip("# ").strip(), start, end
@@ -207,7 +211,8 @@ def _passages(file: Path, name: str, how: Reading) -> tuple[list[Passage], bool]
         return _of_text(name, decode(content, file.name, how.encoding).text if content.strip() else ""), False
     if ending in _BOUND:
         pages = [value or "" for value in read_path(file, how).values("text")]
-        return _of_pages(name, pages), False
+        # Pages of a pdf and e-mails break lines where the paper ends; the others where a paragraph does.
+        return _of_pages(name, pages, by_line=ending not in (".pdf", ".eml")), False
     table = expand_json(read_path(file, how))
     columns = passage_columns(table.names)
     if columns.text is None:
@@ -218,17 +223,22 @@ def _passages(file: Path, name: str, how: Reading) -> tuple[list[Passage], bool]
     return [p for row in rows_of_passages(table, columns, file=Path(name).stem) for p in row], True
 
 
-def _of_text(name: str, text: str) -> list[Passage]:
+def _has_a_paragraph_per_line(text: str) -> bool:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return len(lines) > 1 and _BLANK.search(text.strip()) is None and median(map(len, lines)) > _LONG_LINE
+
+
+def _of_text(name: str, text: str, *, by_line: bool = False) -> list[Passage]:
     return [
         Passage(name, str(number), text[start:end], heading, number - 1, start)
-        for number, (start, end, heading) in enumerate(cut(text), start=1)
+        for number, (start, end, heading) in enumerate(cut(text, by_line=by_line), start=1)
     ]
 
 
-def _of_pages(name: str, pages: Sequence[str]) -> list[Passage]:
+def _of_pages(name: str, pages: Sequence[str], *, by_line: bool) -> list[Passage]:
     """Passages of the pages of a document; their ids say page and number, their starts count over all pages."""
     if len(pages) == 1:
-        return _of_text(name, pages[0])
+        return _of_text(name, pages[0], by_line=by_line)
     made: list[Passage] = []
     before = 0
     for page, text in enumerate(pages, start=1):

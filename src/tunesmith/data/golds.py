@@ -191,9 +191,10 @@ class _Finder:
             return alike or []
         whole, starts = self._joined
         at = whole.find(text)
-        if at < 0 or whole.find(text, at + 1) >= 0:
+        if at < 0:
             return []
-        return [self.library.passages[bisect_right(starts, at) - 1].reference]
+        first, last = (bisect_right(starts, place) - 1 for place in (at, whole.rfind(text)))
+        return [self.library.passages[first].reference] if first == last else []
 
     @cached_property
     def _joined(self) -> tuple[str, list[int]]:
