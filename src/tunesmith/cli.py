@@ -41,7 +41,7 @@ KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="keep train rows t
 Budget = Annotated[str | None, typer.Option(help="wall time from command to report, such as 10m")]
 Seed = Annotated[int | None, typer.Option(help="seed of every random choice")]
 Threads = Annotated[int | None, typer.Option(help="threads (default: the free cores)")]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps")]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda or mps; for plan --base: its memory, such as 24GB")]
 MaxMemory = Annotated[str | None, typer.Option(help="memory that the process may hold, such as 2GB")]
 Encoder = Annotated[str | None, typer.Option(help="encoder: catalogue name, hub id, folder, or none")]
 Lm = Annotated[str | None, typer.Option(help="language model: catalogue name, hub id, folder, or none")]
@@ -88,15 +88,23 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
 
 @app.command()
 def plan(  # noqa: PLR0913
-    source: Source,
+    source: Annotated[str | None, typer.Argument(help="file, folder, config.yaml or run folder")] = None,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
     documents: Documents = None,
     group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
-    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None, as_json: Json = False,
+    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
+    base: Annotated[str | None, typer.Option(help="what of this model fits: a config.json, folder, id, or 70B")] = None,
+    tokens: Annotated[int, typer.Option(help="with --base: of a row, or of a context that is served")] = 1024,
+    as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Every decision with its reason, and the forecast. Nothing is trained."""
+    """Every decision with its reason, and the forecast; or, with --base, what fits on a device. Nothing is trained."""
+    if base is not None:
+        _show_fit(base, device, tokens, as_json=as_json)
+        return
+    if source is None:
+        raise ConfigError("plan: name a file to plan for, or a model with --base.", hint="tunesmith plan data.csv")
     options = _options(locals())
     folder = _work(source, out, options, quiet=as_json, only_plan=True)
     from tunesmith.forecasting import calibrated, lines
@@ -125,6 +133,25 @@ def plan(  # noqa: PLR0913
     typer.echo(f"{'budget':<14} {made.budget_s:6.0f} s\n")
     typer.echo("\n".join(lines(made.expected, calibrated())))
     typer.echo(f"\nplan: {folder / 'plan.yaml'}   go on:  tunesmith run {folder}")
+
+
+def _show_fit(base: str, device: str | None, tokens: int, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from tunesmith.core.config import parse_bytes
+    from tunesmith.core.machine import memory_bytes
+    from tunesmith.models.shapes import config_of, parameters_named
+    from tunesmith.training.fits import fits, fits_by_count, lines
+
+    if tokens < 1:
+        raise ConfigError(f"--tokens {tokens}: expected at least 1.")
+    room = memory_bytes()[0] if device in (None, "cpu") else parse_bytes(str(device), where="--device")
+    count = parameters_named(base)
+    fit = fits(config_of(base), room, tokens=tokens) if count is None else fits_by_count(count, room)
+    if as_json:
+        _print_json(asdict(fit))
+    else:
+        typer.echo("\n".join(lines(fit)))
 
 
 @app.command()

@@ -49,8 +49,10 @@ _ENOUGH = 256
 # Vectors of its widest part that a layer has in the air for each token, beside what it keeps.
 _IN_THE_AIR = 6
 # nf4 with doubly quantised scales; the embedding and the head stay as they are.
-_BYTES_IN_4_BITS = 0.516
+BYTES_IN_4_BITS = 0.516
 _SMALL_VOCABULARY = 64
+# Models are counted no narrower than this.
+_SLIMMEST = 1024
 # What the allocator keeps for itself, small blocks, libraries that load late.
 _SLACK_SHARE, _SLACK = 0.02, 24 << 20
 
@@ -174,10 +176,11 @@ class Needs:
         return int((1 + _SLACK_SHARE) * (self.trained + pass_)) + _SLACK
 
 
-def needs_of(config: Any, how: Method, options: Options, *, dtype: str) -> Needs:
+def needs_of(config: Any, how: Method, options: Options, *, dtype: str, four_bits: bool | None = None) -> Needs:
     """Needs of a transformers config: shapes without numbers, and a pass through one and through two small copies.
 
-    What a layer keeps does not depend on how many there are, nor on the vocabulary.
+    What a layer keeps does not depend on how many there are, nor on the vocabulary, and grows as its widths do.
+    four_bits: whether the base's linear layers are held in nf4; None: as the method does.
     """
     from transformers import AutoModelForCausalLM
 
@@ -187,30 +190,56 @@ def needs_of(config: Any, how: Method, options: Options, *, dtype: str) -> Needs
     linear = sum(m.weight.numel() for m in whole.modules() if type(m) is torch.nn.Linear)
     linear -= whole.get_output_embeddings().weight.numel()
     held = sum(t.nbytes for t in whole.parameters())
-    if how.name == "qlora":
-        held -= int(linear * (number.itemsize - _BYTES_IN_4_BITS))
+    if how.name == "qlora" if four_bits is None else four_bits:
+        held -= int(linear * (number.itemsize - BYTES_IN_4_BITS))
     whole = how.apply(whole, options, seed=0)
     trained, updating = trained_bytes(whole), _updating_bytes(whole)
     layers = int(config.get_text_config().num_hidden_layers)
-    one, two = (count(_small(config, how, options, layers=n, dtype=number)) for n in (1, 2))
-    each = two.per_token - one.per_token
+    slim = _slimming(config)
+    one, two = (count(_small(config, how, options, layers=n, slim=slim, dtype=number)) for n in (1, 2))
+    each = slim * (two.per_token - one.per_token)
     text = config.get_text_config()
     per_answer = one.per_answer / _SMALL_VOCABULARY * int(text.vocab_size)
+    first = slim * one.per_token
     kept = Kept(
-        one.per_token + (layers - 1) * each,
-        one.recomputed * layers,
-        max(each, one.per_token),
-        one.temporary,
+        first + (layers - 1) * each,
+        slim * one.recomputed * layers,
+        max(each, first),
+        slim * one.temporary,
         per_answer,
     )
     return Needs(held, trained, updating, kept)
 
 
-def _small(config: Any, how: Method, options: Options, *, layers: int, dtype: torch.dtype) -> torch.nn.Module:
+def _slimming(config: Any) -> int:
+    """By how much every width of a large model can be divided, heads staying whole: counting then costs little."""
+    text = config.get_text_config()
+    heads = int(text.num_attention_heads)
+    keys = int(getattr(text, "num_key_value_heads", None) or heads)
+    factor = 1
+    while (
+        int(text.hidden_size) // (2 * factor) >= _SLIMMEST
+        and all(n % (2 * factor) == 0 for n in (heads, keys, int(text.hidden_size)))
+        and int(getattr(text, "intermediate_size", 0) or 0) % (2 * factor) == 0
+    ):
+        factor *= 2
+    return factor
+
+
+def _small(
+    config: Any, how: Method, options: Options, *, layers: int, dtype: torch.dtype, slim: int = 1
+) -> torch.nn.Module:
+    """A copy of the model with so few layers and words, its widths divided by `slim`."""
     from transformers import AutoModelForCausalLM
 
     small = copy.deepcopy(config)
     text = small.get_text_config()
+    if slim > 1:
+        width = int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
+        for name in ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads"):
+            if getattr(text, name, None):
+                setattr(text, name, getattr(text, name) // slim)
+        text.head_dim = width
     text.num_hidden_layers, text.vocab_size = layers, _SMALL_VOCABULARY
     for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
         setattr(text, name, None)

@@ -116,6 +116,15 @@ class Hub:
             raise ModelError(f"{spec.id} is an encoder; a language model is needed.")
         return found
 
+    def config(self, spec: ModelSpec) -> Path:
+        """config.json alone. Raises SourceUnavailable, or ModelError if the hub has no such model."""
+        from huggingface_hub import constants, hf_hub_download
+
+        if constants.HF_HUB_OFFLINE:
+            raise _away(spec, "HF_HUB_OFFLINE is set")
+        with _explained(spec), silent():
+            return Path(hf_hub_download(spec.id, "config.json", revision=spec.revision))
+
     def _pin_cached(self, spec: ModelSpec, why: SourceUnavailable | None) -> ModelSpec:
         found = self.local(spec)
         if found is None:
