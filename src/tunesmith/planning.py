@@ -29,6 +29,7 @@ from tunesmith.core.run import keyed
 from tunesmith.data.curate import CurateOptions
 from tunesmith.data.ingest import IngestOptions, profile
 from tunesmith.evaluation.evaluate import EvaluateOptions
+from tunesmith.evaluation.robustness import OUTPUTS, SHARE
 from tunesmith.forecasting import Prices, Work, expect
 from tunesmith.models.resolve import fetch, pin, resolve
 from tunesmith.models.spec import ModelSpec
@@ -186,6 +187,7 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
 
 def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: Emit) -> Plan:
     """The plan with base models pinned and every rung's share of the time that is left."""
+    plan = _with_robustness(plan, data)
     config = plan.config
     work_from = _hash(
         dict(plan.made_from).get("machine"), data.fingerprint, dump_options(config.model), dump_options(config.train),
@@ -288,6 +290,18 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
             plan, config=replace(config, model=replace(config.model, clock_s=time_for_rungs(left_s, plan.budget_s)))
         )
     return plan
+
+
+def _with_robustness(plan: Plan, data: Dataset) -> Plan:
+    """The plan with the seconds that answering disturbed texts may take, a share of the budget."""
+    if plan.config.evaluate.robustness != "auto":
+        return plan
+    served = tasks.get(data.task).output in OUTPUTS
+    seconds = round(SHARE * plan.budget_s, 1) if served else 0.0
+    why = f"{SHARE:.0%} of the budget for answers to mistyped, reworded and padded test texts"
+    made = Decision("evaluate.robustness", f"{seconds:g} s", why if served else "it does not apply to this task")
+    evaluating = replace(plan.config.evaluate, robustness=seconds)
+    return replace(plan, config=replace(plan.config, evaluate=evaluating), decisions=(*plan.decisions, made))
 
 
 def read_plan(path: Path) -> Plan | None:

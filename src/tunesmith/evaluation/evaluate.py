@@ -33,6 +33,7 @@ from tunesmith.evaluation.calibration import calibration
 from tunesmith.evaluation.citing import quotes_hold, readable
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
 from tunesmith.evaluation.report import History, Report, SystemResult
+from tunesmith.evaluation.robustness import OUTPUTS, robustness, rows_for
 from tunesmith.evaluation.scores import scores_of
 from tunesmith.evaluation.verdict import Answers, Verdict, verdict
 from tunesmith.evaluation.weaknesses import Case, regressions, weaknesses
@@ -67,6 +68,10 @@ class EvaluateOptions:
         metadata={
             "help": "share of right answers that predict promises: what is too unsure goes to a person; none: all"
         },
+    )
+    robustness: float | Literal["auto"] = field(
+        default="auto",
+        metadata={"help": "seconds for answering test texts that were disturbed; 0: none; 'auto': 2 % of the budget"},
     )
 
     def __post_init__(self) -> None:
@@ -162,6 +167,7 @@ def evaluate(
             "rungs": {rung.name: _about_rung(rung, trained) for rung in ladder.rungs},
             **_inspected(found, task, data, test, references, answers, ladder, options, ctx),
             **_trusted(found, task, data, test, references, answers, ready, ladder, options, ctx),
+            "robustness": _robust(found, task, data, test, references, answers, ladder, trained, options, ctx),
         },
     )
 
@@ -440,6 +446,42 @@ def _trusted(
         "abstention": abstention(acceptance.judged, seen, how=how, accept_at=options.accept_at),
         "scope": scope,
     }
+
+
+def _robust(
+    found: Verdict,
+    task: Task,
+    data: Dataset,
+    test: Rows,
+    references: Sequence[str],
+    answers: Mapping[str, Answers],
+    ladder: Ladder,
+    trained: Trained,
+    options: EvaluateOptions,
+    ctx: Context,
+) -> dict[str, Any]:
+    """How the shipped system answers disturbed texts, or why that was not looked at."""
+    if task.output not in OUTPUTS:
+        return {"why": f"disturbing the text would change what the right {task.output} are."}
+    shipped, rung = answers[found.winner], ladder[found.winner]
+    at = np.arange(len(test)) if shipped.rows is None else shipped.rows
+    rows, truth = test.take(at), [references[int(i)] for i in at]
+    by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
+    metric = "accuracy" if task.output == "label" else _of_rows(found.metric, by_row)
+    if metric not in by_row or options.robustness == "auto":
+        return {"why": "the plan allows no time for it."}
+    # By the forecast, not by the clock: a run with the same plan looks at the same rows.
+    per_answer = rung.plan.answer_s if rung.plan.answer_s is not None else rung.cost.predict_cpu_s_per_example
+    per_answer = (per_answer or 0.0) / (len(rows) if rung.plan.answer_s is not None else 1)
+    n, why = rows_for(options.robustness, per_answer_s=per_answer, n=len(rows))
+    if not n:
+        return {"why": why}
+    language = data.notes.get("language")
+    made = robustness(
+        trained.fitted(found.winner, ladder, ctx), task, rows, truth, shipped.predictions, metric=metric,
+        labels=data.labels, language=language if isinstance(language, dict) else {}, n=n, ctx=ctx,
+    )  # fmt: skip
+    return {"metric": metric, "rows": n, "chosen": why, "kinds": made}
 
 
 def _flagged(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.evaluation import wording
-from tunesmith.evaluation.reading import number, pair, rows, text, whole
+from tunesmith.evaluation.reading import mapping, number, pair, rows, text, whole
 
 _KEYS = ("slices", "slices_how", "confused", "regressions", "label_next", "robustness")
 _ROWS, _PAIRS = 5, 8
@@ -35,6 +35,10 @@ def findings_lines(details: Mapping[str, Any]) -> list[str]:
         ]
     for row in rows(details.get("regressions")):
         made += _regression(row)
+    kinds = rows(mapping(details.get("robustness")).get("kinds"))
+    if kinds:
+        made.append("when texts come otherwise:")
+        made += [_disturbed(row) for row in kinds]
     wanted = rows(details.get("label_next"))
     if wanted:
         made.append("what to label next:")
@@ -50,6 +54,17 @@ def _slice(row: Mapping[str, Any]) -> str:
     score, rest = (wording.percent(number(row.get(key))) for key in ("score", "rest"))
     span = "" if low is None or high is None else f" ({100 * low:.1f} to {100 * high:.1f})"
     return f"   {about:<44} {score}{span}, the rest {rest}; {whole(row.get('n')) or 0} rows; {sure}"
+
+
+def _disturbed(row: Mapping[str, Any]) -> str:
+    low, high = pair(row.get("interval"))
+    before, after = (wording.percent(number(row.get(key))) for key in ("before", "after"))
+    span = "" if low is None or high is None else f" ({100 * low:+.1f} to {100 * high:+.1f})"
+    gap = 100 * (number(row.get("difference")) or 0.0)
+    n, flipped = whole(row.get("n")) or 0, whole(row.get("flipped")) or 0
+    return (
+        f"   {text(row.get('name')):<20} {before} → {after}: {gap:+.1f}{span} points; {flipped} of {n} answers differ"
+    )
 
 
 def _regression(row: Mapping[str, Any]) -> list[str]:

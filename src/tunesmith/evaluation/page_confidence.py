@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.evaluation import wording
+from tunesmith.evaluation.charts import span
 from tunesmith.evaluation.confidence_charts import Mark, Point, abstention, abstention_legend
+from tunesmith.evaluation.drawing import widened
 from tunesmith.evaluation.reading import Reading, mapping, number, pair, rows, text, whole
 
 _STATES = {
@@ -24,6 +26,7 @@ def confidence(reading: Reading) -> dict[str, Any]:
     return {
         "abstention": _abstention(mapping(details.get("abstention"))),
         "scope": _scope(mapping(details.get("scope"))),
+        "robustness": _robustness(mapping(details.get("robustness"))),
         "slices_how": text(details.get("slices_how")),
         "regressions": [_regression(row) for row in rows(details.get("regressions"))[:4]],
         "label_next": [
@@ -117,6 +120,33 @@ def _regression(row: Mapping[str, Any]) -> dict[str, Any]:
             for one in rows(row.get("rows"))[:6]
         ],
     }
+
+
+def _robustness(found: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not found:
+        return None
+    if text(found.get("why")):
+        return {"why": text(found.get("why"))}
+    metric = text(found.get("metric")) or "accuracy"
+    given = rows(found.get("kinds"))[:12]
+    made = []
+    spans = [(number(row.get("difference")), *pair(row.get("interval"))) for row in given]
+    ends = [v for span in spans for v in span if v is not None]
+    axis = widened(min([*ends, 0.0]), max([*ends, 0.0]), least=0.02)
+    for row, (gap, low, high) in zip(given, spans, strict=True):
+        n, changed, flipped = (whole(row.get(key)) or 0 for key in ("n", "changed", "flipped"))
+        made.append({
+            "name": text(row.get("name")),
+            "changed": f"{wording.count(changed)} of {wording.count(n)} texts changed",
+            "before": wording.score(number(row.get("before")), metric),
+            "after": wording.score(number(row.get("after")), metric),
+            "difference": wording.points(gap, metric),
+            "interval": "" if low is None or high is None else wording.interval(low, high, metric),
+            "chart": span(gap, low, high, 0.0, axis) if gap is not None else "",
+            "flipped": wording.count(flipped),
+            "worse": high is not None and high < 0,
+        })  # fmt: skip
+    return {"why": "", "rows": made, "metric": wording.metric(metric).title, "chosen": text(found.get("chosen"))}
 
 
 def _scope(found: Mapping[str, Any]) -> dict[str, Any] | None:
