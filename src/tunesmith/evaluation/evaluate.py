@@ -476,10 +476,10 @@ def _robust(
     n, why = rows_for(options.robustness, per_answer_s=per_answer, n=len(rows))
     if not n:
         return {"why": why}
-    language = data.notes.get("language")
+    language = data.notes.get("languages", {}).get("shares", {})
     made = robustness(
         trained.fitted(found.winner, ladder, ctx), task, rows, truth, shipped.predictions, metric=metric,
-        labels=data.labels, language=language if isinstance(language, dict) else {}, n=n, ctx=ctx,
+        labels=data.labels, language=language, n=n, ctx=ctx,
     )  # fmt: skip
     return {"metric": metric, "rows": n, "chosen": why, "kinds": made}
 

@@ -86,7 +86,8 @@ def robustness(
     at = np.sort(np.random.default_rng([ctx.seed, 41]).permutation(len(rows))[:n])
     rows, given, truth = rows.take(at), given.take(at), [truth[int(i)] for i in at]
     before = task.row_scores(given, truth, rows.texts, labels)[metric]
-    wanted = [d for d in DISTURBANCES if not d.english or language.get("en", 1.0) >= _ENGLISH]
+    english = language.get("en", 0.0) if language else 1.0  # unknown: rules that find nothing change nothing
+    wanted = [d for d in DISTURBANCES if not d.english or english >= _ENGLISH]
     made = []
     with progress(ctx.emit, "disturbed texts", len(wanted) * len(rows)) as tick:
         for number, disturbance in enumerate(wanted):
