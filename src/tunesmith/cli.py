@@ -36,6 +36,8 @@ Documents = Annotated[
     list[Path] | None, typer.Option("--documents", help="answer from these files and folders (repeat for several)")
 ]
 Group = Annotated[str | None, typer.Option(help="column whose equal values stay on one side of the split")]
+Tests = Annotated[str | None, typer.Option(help="column with tests that judge code; 'none' for none")]
+Database = Annotated[Path | None, typer.Option(help="SQLite file or script that queries are judged on")]
 Time = Annotated[str | None, typer.Option(help="column to split by time: test is the latest")]
 KeepLeaks = Annotated[bool, typer.Option("--keep-leaks", help="keep train rows that copy test rows")]
 Budget = Annotated[str | None, typer.Option(help="wall time from command to report, such as 10m")]
@@ -66,7 +68,8 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     source: Source,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
     documents: Documents = None,
-    group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
+    group: Group = None, time: Time = None, tests: Tests = None, database: Database = None,
+    keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
@@ -91,7 +94,8 @@ def plan(  # noqa: PLR0913
     source: Annotated[str | None, typer.Argument(help="file, folder, config.yaml or run folder")] = None,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
     documents: Documents = None,
-    group: Group = None, time: Time = None, keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
+    group: Group = None, time: Time = None, tests: Tests = None, database: Database = None,
+    keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
@@ -621,9 +625,10 @@ def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
     """The keys of the config that a command line names; left out what is unset, or no option of the command."""
-    names = ("task", "schema", "test", "dev", "group", "time", "budget", "seed", "threads", "device", "max_memory")
+    names = ("task", "schema", "test", "dev", "group", "time", "tests", "database", "budget", "seed", "threads",
+             "device", "max_memory")  # fmt: skip
     options: dict[str, Any] = {name: given[name] for name in names if given.get(name) is not None}
-    for name in ("schema", "test", "dev"):
+    for name in ("schema", "test", "dev", "database"):
         if name in options:
             options[name] = str(options[name])
     if given.get("target"):

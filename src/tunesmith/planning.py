@@ -156,7 +156,8 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
     machine_from = _hash(config.threads, config.device, config.dtype, config.max_memory, library_versions())
     given = config.data.documents
     documents = given if isinstance(given, tuple) else (given,)
-    files = [p for p in (*paths_of(config.data), config.data.test, config.data.dev, *documents) if p is not None]
+    asked = (*paths_of(config.data), config.data.test, config.data.dev, config.data.database, *documents)
+    files = [p for p in asked if p is not None]
     for file in files:
         existing(file)
     data_from = _hash(keyed(config.data), library_versions())  # by content and name: where a file lies says nothing
@@ -453,7 +454,7 @@ def _relative_to(table: Any, base: Path) -> Any:
     if not isinstance(table, Mapping):
         return table
     found = dict(table)
-    for key in ("path", "test", "dev", "reviews", "documents"):
+    for key in ("path", "test", "dev", "database", "reviews", "documents"):
         if isinstance(found.get(key), str) and not Path(found[key]).is_absolute():
             found[key] = str(base / found[key])
     return found

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tunesmith.core.attached import attach
 from tunesmith.core.errors import RunError, SealedError
 from tunesmith.core.files import canonical, read_json, sha256_bytes, whole, write_json
 from tunesmith.core.library import Library
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "dev", "test"]
 
-# Columns of Dataset.table. There may be "rejected" (string; null: absent, or sealed with the target): an answer that
+# Between a right answer and what else judges it ("tests"), in references: a comment in the languages that have such.
+JUDGED_BY = "\n# --- judged by ---\n"
+
+# Columns of Dataset.table. There may be "tests" (string; null: sealed with the target): what judges an answer besides
+# the target, such as tests or a database.
+# There may be "rejected" (string; null: absent, or sealed with the target): an answer that
 # the target is preferred to, "line" (int64; null where a file has none): the 1-based line of the source file that the
 # row begins on, and "original.text" and "original.target" (string; null: as it stands, or sealed): what was read before
 # *ingest* mended it. Any further column is named "slice.<something>" and holds short strings.
@@ -53,6 +59,12 @@ class Rows:
     weights: NDArray[np.float32]
     groups: NDArray[np.int64]
     rejected: tuple[str, ...] = ()  # answers that `targets` are preferred to; empty where the data has none
+    tests: tuple[str, ...] = ()  # what judges answers besides the targets; empty where the data has none
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """What answers are scored against: the targets, each with its tests below it where there are any."""
+        return referred(self.targets, self.tests)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -67,6 +79,7 @@ class Rows:
             self.weights[at],
             self.groups[at],
             tuple(self.rejected[int(i)] for i in at) if self.rejected else (),
+            tuple(self.tests[int(i)] for i in at) if self.tests else (),
         )
 
     def __add__(self, other: Rows) -> Rows:
@@ -77,7 +90,15 @@ class Rows:
             np.concatenate([self.weights, other.weights]),
             np.concatenate([self.groups, other.groups]),
             self.rejected + other.rejected,
+            self.tests + other.tests,
         )
+
+
+def referred(targets: Sequence[str], tests: Sequence[str]) -> tuple[str, ...]:
+    """Targets with their tests below them; as they are where there are none."""
+    if not tests:
+        return tuple(targets)
+    return tuple(f"{target}{JUDGED_BY}{test}" if test else target for target, test in zip(targets, tests, strict=True))
 
 
 def rows_of(texts: Sequence[str], targets: Sequence[str] = ()) -> Rows:
@@ -115,7 +136,7 @@ class Dataset:
         """16 hex digits of texts, targets (sealed ones too, by the seal's hash), splits and labels."""
         about = [self.task, list(self.labels), *([self.schema] if self.schema else [])]
         digest = hashlib.sha256(canonical(about))
-        for name in ("text", "target", "split", *(("rejected",) if "rejected" in self.table.column_names else ())):
+        for name in ("text", "target", "split", *(n for n in ("rejected", "tests") if n in self.table.column_names)):
             for value in self.table[name].to_pylist():
                 digest.update(b"\0" if value is None else value.encode("utf-8", "surrogatepass"))
                 digest.update(b"\x1f")
@@ -152,9 +173,12 @@ class Dataset:
             () if blind else tuple(value or "" for value in part["target"].to_pylist()),
             part["weight"].to_numpy().astype(np.float32),
             part["group"].to_numpy().astype(np.int64),
-            tuple(value or "" for value in part["rejected"].to_pylist())
-            if "rejected" in part.column_names and not blind
-            else (),
+            *(
+                tuple(value or "" for value in part[name].to_pylist())
+                if name in part.column_names and not blind
+                else ()
+                for name in ("rejected", "tests")
+            ),
         )
 
     def slices(self, split: Split) -> dict[str, tuple[str, ...]]:
@@ -167,13 +191,14 @@ class Dataset:
         }
 
     def unseal(self) -> tuple[str, ...]:
-        """The test targets in table order. Only *evaluate* calls this (a test holds that)."""
+        """The test references in table order. Only *evaluate* calls this (a test holds that)."""
         if self.seal is None or not self.seal.exists():
             raise RunError(f"the sealed test targets are gone: {self.seal}", hint="delete 01-ingest and run again.")
         import pyarrow.parquet as pq
 
         table = pq.read_table(self.seal)
-        by_id = dict(zip(table["id"].to_pylist(), table["target"].to_pylist(), strict=True))
+        tests = [test or "" for test in table["tests"].to_pylist()] if "tests" in table.column_names else []
+        by_id = dict(zip(table["id"].to_pylist(), referred(table["target"].to_pylist(), tests), strict=True))
         return tuple(by_id[i] for i in self.table.take(self._at("test"))["id"].to_pylist())
 
     def with_table(self, table: pa.Table, **notes: Any) -> Dataset:
@@ -209,13 +234,17 @@ class Dataset:
         import pyarrow.parquet as pq
 
         about = read_json(folder / "dataset.json")
+        seal = None if about["seal"] is None else folder.parent / about["seal"]
+        if seal is not None:
+            for name in about["notes"].get("attached", {}).values():
+                attach(seal.parent / name)
         return cls(
             pq.read_table(folder / "dataset.parquet"),
             about["task"],
             tuple(about["labels"]),
             tuple(about["inputs"]),
             about["target"],
-            None if about["seal"] is None else folder.parent / about["seal"],
+            seal,
             about["notes"],
             about.get("schema", ""),
             folder.parent / about["shelf"] if about.get("shelf") else None,

@@ -8,6 +8,7 @@
     │   └── SourceUnavailable the model is named correctly but cannot be had here
     ├── MissingExtra          an optional dependency is not installed
     ├── RunError              a run folder: locked, damaged, of another format
+    ├── SandboxUnavailable    this machine cannot confine a program that nobody vouches for
     └── CheckFailed           exit code 3: a recorded proof did not hold
 
 Errors with a remedy carry it in `hint`. The CLI prints message and hint; a traceback only with --debug.
@@ -79,6 +80,10 @@ def _rebuild_plain(message: str, hint: str | None) -> TunesmithError:
 
 class RunError(TunesmithError):
     """A run folder that is locked, damaged or of another format."""
+
+
+class SandboxUnavailable(TunesmithError):
+    """A program that nobody vouches for cannot be confined on this machine."""
 
 
 class CheckFailed(TunesmithError):

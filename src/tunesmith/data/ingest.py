@@ -16,6 +16,7 @@ from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import whole
 from tunesmith.core.library import Library
+from tunesmith.data.code_columns import NO_TESTS, find_tests, judges_of
 from tunesmith.data.columns import Column
 from tunesmith.data.decisions import NO_TARGET
 from tunesmith.data.detect import Asked, Decision, Detected, detect, detect_unmeasured
@@ -75,6 +76,12 @@ class IngestOptions:
     schema: Path | None = field(
         default=None,
         metadata={"help": "JSON Schema of the answers, for extract; found out if not given", "content": True},
+    )
+    tests: str = field(
+        default="auto", metadata={"help": "column with tests that judge code (asserts in Python); 'none' for none"}
+    )
+    database: Path | None = field(
+        default=None, metadata={"help": "SQLite file or script that queries are judged on", "content": True}
     )
     test: Path | None = field(
         default=None, metadata={"help": "ready-made test file with the same columns", "content": True}
@@ -149,6 +156,11 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     measured = _is_measured(options)
     if measured:
         _require_rows(options, found, usable, answers, table)
+    judges: list[str] | None = None
+    files: dict[str, str] = {}
+    if found.task == "code":
+        tests = None if options.tests == NO_TESTS else options.tests
+        judges, files = judges_of(table, answers, tests=tests, database=options.database, ctx=ctx)
     texts = rendered.texts
     duplicates = group_texts(texts)
     groups = _groups(table, options, duplicates)
@@ -195,25 +207,23 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
             "documents": len(about.library.documents),
             "fingerprint": about.library.fingerprint,
         }
+    if files:
+        notes["attached"] = files
     for warning in notes["warnings"]:
         ctx.emit("warning", text=warning)
     said = table.values(found.target) if found.target else [None] * len(table)
     hashes = content_hashes(raw, said)
     names = tuple(sorted({a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"}))
+    columns = _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes)
+    columns = _with_original(columns, raw, said)
+    columns = _with_rejected(columns, None if about.rejected is None else table.values(about.rejected))
     data = Dataset(
-        _with_rejected(
-            _with_original(
-                _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes),
-                raw,
-                said,
-            ),
-            None if about.rejected is None else table.values(about.rejected),
-        ),
+        _with_tests(columns, judges),
         found.task,
         names if found.task == "classify" else (),
         found.inputs,
         found.target,
-        _seal(ctx.workdir / "test_targets.parquet", answers, splits),
+        _seal(ctx.workdir / "test_targets.parquet", answers, splits, judges),
         notes,
         schema,
         shelf=shelf,
@@ -276,7 +286,9 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         inputs = shape.inputs if isinstance(inputs, str) else inputs
         decisions.append(Decision("shape", shape.name, "its columns are named like data of this shape", 0.95))
     split_column = options.split if options.split not in ("auto", "none") else None
-    reserved = tuple(c for c in (options.group, options.time, split_column) if c is not None)
+    named = tuple(c for c in (options.group, options.time, split_column) if c is not None)
+    tests = _tests_column(table, options, taken=named)
+    reserved = (*named, *((tests,) if tests else ()))
     asked = Asked(name, target, inputs, task, reserved)
     found = detect(table, asked) if _is_measured(options) else detect_unmeasured(table, asked)
     if made is not None:
@@ -291,6 +303,10 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         found = replace(found, split=None)
     elif split_column is not None:
         found = replace(found, split=split_column)
+    if found.task != "code":
+        _refuse_judges(options, found, name)
+    elif tests:
+        found = replace(found, ignored={**found.ignored, tests: "it judges the answers"})
     n = len(table)
     ready_test = "test" in set(_ready_splits(table, found))
     shares = default_shares(n, ready_test=ready_test) if options.target != NO_TARGET else Shares(0.0, 0.0)
@@ -300,9 +316,12 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         inputs=found.inputs,
         task=found.task,
         split=found.split or "none",
+        tests=tests if tests and found.task == "code" else NO_TESTS,
         test_share=_share(options.test_share, shares.test, "test_share"),
         dev_share=_share(options.dev_share, shares.dev, "dev_share"),
     )
+    if tests and found.task == "code" and options.tests == "auto":
+        decisions.append(Decision("tests", tests, "it is called so and holds assertions", 0.95))
     if isinstance(options.test_share, str):
         why = "the file brings its own test rows" if ready_test else f"{n:,} rows"
         decisions.append(Decision("test_share", f"{shares.test:.3g}", why))
@@ -327,6 +346,27 @@ def _linked(table: Table, options: IngestOptions) -> Linked:
     given = [path for path in paths if path is not None]
     library = read_library(given, Reading(options.delimiter, options.encoding, None)) if given else None
     return link(table, library, target=options.target, inputs=options.inputs, file=_paths(options)[0].name)
+
+
+def _tests_column(table: Table, options: IngestOptions, *, taken: Sequence[str]) -> str | None:
+    if options.tests == NO_TESTS and NO_TESTS not in table.names:
+        return None
+    if options.tests != "auto":
+        table.column(options.tests)
+        return options.tests
+    given = () if isinstance(options.inputs, str) else options.inputs
+    if options.task not in ("auto", "code"):
+        return None
+    return find_tests(table, taken=(*taken, options.target, *given))
+
+
+def _refuse_judges(options: IngestOptions, found: Detected, name: str) -> None:
+    for option in ("tests", "database"):
+        if getattr(options, option) not in ("auto", NO_TESTS, None):
+            raise DataError(
+                f"{name}: --{option} judges code, but '{found.target}' is learned as {found.task}.",
+                hint="add --task code, or choose the column of code with --target.",
+            )
 
 
 def _is_measured(options: IngestOptions) -> bool:
@@ -361,6 +401,8 @@ def _answers(table: Table, found: Detected) -> tuple[list[str | None], Labels]:
     several = sum(LIST_MARK in (value or "") for value in raw)
     # Of several references the first is learned; the others would teach the same question two answers.
     first = [(value or "").split(LIST_MARK)[0].strip() for value in raw]
+    if found.task == "code":  # an entity or a wide space may be meant there, and tests were written for it
+        return [value.replace("\r\n", "\n") or None for value in first], Labels(())
     mended = mend(first)
     counts = {**mended.counts, **({"targets with several references (the first is used)": several} if several else {})}
     return [value or None for value in mended.texts], Labels(tuple(mended.texts), counts)
@@ -496,7 +538,9 @@ def _split(
     return splits
 
 
-def _seal(path: Path, answers: Sequence[str | None], splits: NDArray[np.str_]) -> Path | None:
+def _seal(
+    path: Path, answers: Sequence[str | None], splits: NDArray[np.str_], judges: Sequence[str] | None
+) -> Path | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -504,6 +548,8 @@ def _seal(path: Path, answers: Sequence[str | None], splits: NDArray[np.str_]) -
     if len(at) == 0:
         return None
     table = pa.table({"id": pa.array(at, pa.int64()), "target": pa.array([answers[int(i)] for i in at], pa.string())})
+    if judges is not None:
+        table = table.append_column("tests", pa.array([judges[int(i)] for i in at], pa.string()))
     with whole(path) as draft:
         pq.write_table(table, draft)
     return path
@@ -574,6 +620,17 @@ def _with_rejected(data: Any, rejected: Sequence[str | None] | None) -> Any:
     sealed = data["split"].to_numpy(zero_copy_only=False) == "test"
     kept = [None if hidden or not value else value for value, hidden in zip(mended, sealed, strict=True)]
     return data.append_column("rejected", pa.array(kept, pa.string()))
+
+
+def _with_tests(data: Any, judges: Sequence[str] | None) -> Any:
+    """The table with what judges answers besides the targets, where there is such; sealed with the targets."""
+    import pyarrow as pa
+
+    if judges is None:
+        return data
+    sealed = data["split"].to_numpy(zero_copy_only=False) == "test"
+    kept = [None if hidden or not value else value for value, hidden in zip(judges, sealed, strict=True)]
+    return data.append_column("tests", pa.array(kept, pa.string()))
 
 
 def _slices(

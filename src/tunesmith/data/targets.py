@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunesmith.core.errors import DataError
+from tunesmith.data.code_columns import CODE_TARGET, columns_of_code
 from tunesmith.data.columns import Column, sample_rows
 from tunesmith.data.decisions import A_KIND, Asked, Decision, Unsure, command
 from tunesmith.data.probe import predictability
@@ -36,15 +37,23 @@ def find_target(table: Table, columns: Mapping[str, Column], asked: Asked) -> tu
     given = () if isinstance(asked.inputs, str) else asked.inputs
     open_columns = {name: c for name, c in columns.items() if name not in given}
     texts = [c for c in columns.values() if _could_be_input(c)]
-    labels = [] if asked.task not in ("auto", "classify") else _label_candidates(table, open_columns, texts)
-    written = [] if asked.task == "classify" else _text_candidates(table, open_columns, texts, given)
-    found = sorted([*labels, *written], key=lambda c: -c.score)
+    code = {} if asked.task not in ("auto", "code") else columns_of_code(table, open_columns)
+    plain = {name: c for name, c in open_columns.items() if name not in code}
+    labels = [] if asked.task not in ("auto", "classify") else _label_candidates(table, plain, texts)
+    written = [] if asked.task in ("classify", "code") else _text_candidates(table, plain, texts, given)
+    found = sorted([*labels, *written, *_code_candidates(code, texts)], key=lambda c: -c.score)
     if not found:
         raise _nothing_to_predict(columns, asked)
     best = found[0]
     rest = [c for c in found[1:] if c.name != best.name]
     ahead = best.score - (rest[0].score if rest else 0.0)
-    task = "classify" if best in labels else (asked.task if asked.task != "auto" else "auto")
+    task = (
+        "code"
+        if best.name in code
+        else "classify"
+        if best in labels
+        else (asked.task if asked.task != "auto" else "auto")
+    )
     alone = not any(c.score > _NO_RIVAL for c in rest)
     if best.score < (_ENOUGH_ALONE if alone else _ENOUGH) or (rest and ahead < _AHEAD):
         raise _unsure_target(table, best, rest, asked)
@@ -52,6 +61,19 @@ def find_target(table: Table, columns: Mapping[str, Column], asked: Asked) -> tu
         raise _unsure_target(table, best, rest, asked)
     confidence = 1 / (1 + math.exp(-(0.6 * best.score + 0.8 * min(ahead, 3.0) - 0.3)))
     return best.name, task, Decision("target", best.name, best.why, round(min(confidence, 0.99), 2))
+
+
+def _code_candidates(code: Mapping[str, str], texts: Sequence[Column]) -> list[_Scored]:
+    """Columns of code that could be written from a text that is none, each with its score."""
+    if all(column.name in code for column in texts):
+        return []
+    found = []
+    for name, language in code.items():
+        words = {*name_words(name)[:2], name.casefold()}
+        told = {"sql": "SQL", "python": "Python"}[language]
+        named = bool(words & CODE_TARGET)
+        found.append(_Scored(name, 3.5 if named else 1.0, f"'{name}' holds {told}, beside a text that asks for it"))
+    return found
 
 
 def _label_candidates(table: Table, columns: Mapping[str, Column], texts: Sequence[Column]) -> list[_Scored]:

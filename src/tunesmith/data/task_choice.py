@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.core.errors import DataError, did_you_mean
+from tunesmith.data.code_columns import columns_of_code
 from tunesmith.data.columns import Column, is_integer, is_number
 from tunesmith.data.decisions import A_KIND, Asked, Decision, Unsure, command
 from tunesmith.data.table import Table
@@ -23,6 +24,10 @@ def find_task(table: Table, target: Column, task: str, asked: Asked) -> Decision
             f"{asked.file}: the target column '{target.name}' {what}: there is nothing to tell apart.",
             hint="choose another column with --target, or bring rows of a second class.",
         )
+    if wanted == "auto" and target.name in columns_of_code(table, {target.name: target}):
+        return Decision("task", "code", f"'{target.name}' holds code", 0.9)
+    if wanted == "code":
+        return Decision("task", "code", "you said so" if asked.task == "code" else f"'{target.name}' holds code", 0.95)
     numeric = target.kind in ("number", "integer") or (target.kind == "id" and _is_numeric(table, target.name))
     if numeric and wanted in ("auto", "classify"):
         _refuse_measurement(table, target, asked)

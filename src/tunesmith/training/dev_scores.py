@@ -53,14 +53,14 @@ class Scored:
     @cached_property
     def row_leads(self) -> NDArray[np.float64] | None:
         """(n,) values whose mean is the leading metric; None if it is not a mean over rows."""
-        scores = self.job.task.row_scores(self.answers, self.rows.targets, self.rows.texts, self.job.labels)
+        scores = self.job.task.row_scores(self.answers, self.rows.references, self.rows.texts, self.job.labels)
         return scores.get(self.job.task.leads)
 
     @cached_property
     def whole(self) -> Callable[[NDArray[np.int64]], float]:
         """The leading metric as a function of row positions, where it is one of all rows together."""
         task = self.job.task
-        return task.corpus_scores(self.answers, self.rows.targets, self.rows.texts, self.job.labels)[task.leads]
+        return task.corpus_scores(self.answers, self.rows.references, self.rows.texts, self.job.labels)[task.leads]
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -81,6 +81,7 @@ class Scored:
             "target": pa.array(self.rows.targets, pa.string()),
             "weight": pa.array(self.rows.weights),
             "group": pa.array(self.rows.groups),
+            **({"tests": pa.array(self.rows.tests, pa.string())} if self.rows.tests else {}),
         }
         with whole(folder / "rows.parquet") as draft:
             pq.write_table(pa.table(columns), draft)
@@ -92,7 +93,7 @@ class Scored:
         t = pq.read_table(folder / "rows.parquet")
         rows = Rows(
             t["id"].to_numpy(), tuple(t["text"].to_pylist()), tuple(t["target"].to_pylist()), t["weight"].to_numpy(),
-            t["group"].to_numpy(),
+            t["group"].to_numpy(), tests=tuple(t["tests"].to_pylist()) if "tests" in t.column_names else (),
         )  # fmt: skip
         return cls(folder.name, rows, Predictions.load(folder / "answers.parquet"), job)
 
@@ -102,7 +103,7 @@ class Scored:
 
     def _lead(self, rows: Rows, answers: Predictions) -> float:
         task = self.job.task
-        return float(task.score(answers, rows.targets, rows.texts, self.job.labels)[task.leads])
+        return float(task.score(answers, rows.references, rows.texts, self.job.labels)[task.leads])
 
 
 def interval_of(seen: Scored, *, seed: int) -> tuple[float, float]:

@@ -65,7 +65,7 @@ class Lead:
         tried: list[LeadFitted] = [LeadFitted("words", n) for n in _WORDS]
         tried += [LeadFitted("sentences", n) for n in _SENTENCES]
         scores = [
-            job.task.score(fitted.predict(rows.texts, ctx), rows.targets, rows.texts, ())[job.task.leads]
+            job.task.score(fitted.predict(rows.texts, ctx), rows.references, rows.texts, ())[job.task.leads]
             for fitted in tried
         ]
         return tried[int(np.argmax(scores))]

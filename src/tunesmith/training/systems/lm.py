@@ -312,7 +312,7 @@ def _promising(lm: LanguageModel, dev: Rows, job: Job, ctx: Context, draft: dict
 
     def judge(_: float) -> bool:
         answers = _prompted(lm, job, draft).predict(dev.texts, ctx)
-        score = job.task.score(answers, dev.targets, dev.texts, job.labels)[job.task.leads]
+        score = job.task.score(answers, dev.references, dev.texts, job.labels)[job.task.leads]
         ctx.emit("lm.pause", score=float(score), rows=len(dev))
         return ask(float(score))
 
