@@ -80,6 +80,8 @@ def test_it_answers_with_quotes_that_stand_in_the_files(made, capsys, tmp_path):
     (tmp_path / "new.csv").write_text(f"question\n{asked}\n")
     predict_table(done, tmp_path / "new.csv", tmp_path / "out.csv", as_json=False)
     assert "prediction,document,passage,quote,found,confidence" in (tmp_path / "out.csv").read_text()
+    decided = done.decide([asked, "zzz qqq"], accept_at=0.5)
+    assert decided.accepted.tolist() == [True, False]
     predict_lines(done, [asked], None, as_json=True)
     assert json.loads(capsys.readouterr().out)["prediction"]["passages"][0] == ["parking.txt", "4"]
 

@@ -208,7 +208,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     rungs_asked = model.rungs
     names = _rungs_for(data, model)
     output = tasks.get(data.task).output
-    if config.evaluate.accept_at and output != "label":
+    if config.evaluate.accept_at and output not in ("label", "citations"):
         raise ConfigError(
             f"evaluate.accept_at: the task {data.task} answers with texts, which carry no probability to accept by.",
             hint="leave accept_at out.",

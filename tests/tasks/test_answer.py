@@ -103,6 +103,15 @@ def test_scores_by_hand():
     assert scores["citation_precision"] == pytest.approx(0.5)
 
 
+def test_what_abstains_is_right_of_nothing():
+    answer = task.get("answer")
+    gold = gold_of([("3", "18.7.1")])
+    assert answer.is_right(_cited().to_json(), gold)
+    assert not answer.is_right(_cited().to_json(), gold_of([("4", "1")]))
+    assert not answer.is_right(CitedAnswer("", (), (("3", "18.7.1"),), abstained=True).to_json(), gold)
+    assert not answer.is_right(None, gold)
+
+
 def test_targets_are_read_as_written_and_nothing_else_is():
     assert references_of(gold_of([("3", "18.7.1"), ("3", "18.7.1"), ("ü", "§ 2")])) == (("3", "18.7.1"), ("ü", "§ 2"))
     assert references_of("no list") == references_of("") == references_of("[1, 2]") == ()

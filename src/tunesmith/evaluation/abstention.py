@@ -14,6 +14,7 @@ import numpy as np
 
 from tunesmith.core.predictions import Predictions
 from tunesmith.core.statistics import clopper_pearson
+from tunesmith.tasks import Task
 from tunesmith.training.promises import Judged, Promise, rows_needed
 
 TARGETS = (0.9, 0.95, 0.98, 0.99)
@@ -41,11 +42,16 @@ class Kept:
     state: str
 
 
-def judged_of(predictions: Predictions, references: Sequence[str]) -> Judged:
-    """How sure a system was, and which of its answers were right. predictions: must have probabilities."""
+def judged_of(predictions: Predictions, references: Sequence[str], task: Task) -> Judged:
+    """How sure a system was, and which of its answers were right. predictions: must have a confidence.
+
+    A label is right if it is the reference; a task with other answers says so by `is_right`.
+    """
     sure = predictions.confidence
     assert sure is not None
-    return Judged(sure, np.array([v == r for v, r in zip(predictions.values, references, strict=True)], dtype=bool))
+    said = getattr(task, "is_right", lambda value, reference: value == reference)
+    right = [said(value, reference) for value, reference in zip(predictions.values, references, strict=True)]
+    return Judged(sure, np.array(right, dtype=bool))
 
 
 def abstention(dev: Judged, test: Judged, *, how: str, accept_at: float | None) -> dict[str, Any]:

@@ -58,11 +58,12 @@ class Acceptance:
         sure: dict[int, float] = {}
         if rung.path is not None and (folder / "answers.parquet").exists():
             seen = Scored.load(folder, ladder.job(name))
-            p = seen.answers.probabilities
+            given, p = seen.answers, seen.answers.probabilities
             if p is not None:
                 calibrator = load_calibrator(ladder.folder / rung.path)
-                given = Predictions(seen.answers.values, p if calibrator is None else calibrator(p))
-                judged = judged_of(given, seen.rows.targets)
+                given = Predictions(given.values, p if calibrator is None else calibrator(p))
+            if given.confidence is not None:
+                judged = judged_of(given, seen.rows.targets, seen.job.task)
                 sure = dict(zip(seen.rows.ids.tolist(), judged.confidence.tolist(), strict=True))
         pairs: tuple[NDArray[np.float64], NDArray[np.float64] | None] | None = None
         if scope is not None:

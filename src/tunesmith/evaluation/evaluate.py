@@ -436,11 +436,11 @@ def _trusted(
     by_row = task.row_scores(shipped.predictions, truth, texts, data.labels)
     metric = "accuracy" if task.output == "label" else found.metric
     scope = about_scope(acceptance, shipped.predictions, texts, by_row.get(metric, np.zeros(len(texts))), ctx)
-    if shipped.predictions.probabilities is None:
+    if shipped.predictions.confidence is None:
         return {"abstention": {"why": NO_CONFIDENCE}, "scope": scope}
     if acceptance.judged is None or not len(acceptance.judged):
         return {"abstention": {"why": NO_JUDGED}, "scope": scope}
-    seen = judged_of(shipped.predictions, truth)
+    seen = judged_of(shipped.predictions, truth, task)
     how = ladder[found.winner].how
     return {
         "abstention": abstention(acceptance.judged, seen, how=how, accept_at=options.accept_at),

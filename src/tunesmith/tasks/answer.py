@@ -47,6 +47,11 @@ class Answer:
         said = answer.strip()
         return said if CitedAnswer.from_json(said) is not None else None
 
+    def is_right(self, value: str | None, reference: str) -> bool:
+        """Whether something is cited and all of it is gold: what abstains is right of nothing."""
+        right, all_cited = cited_right(value, reference)
+        return 0 < all_cited == right
+
     def told(self, value: str) -> str:
         """An answer, or a target, as people read it."""
         answer = CitedAnswer.from_json(value)
