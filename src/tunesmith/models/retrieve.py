@@ -144,21 +144,21 @@ class WordIndex:
         self, texts: Sequence[str], pieces: Callable[[str], list[str]], *, k1: float = 1.5, b: float = 0.75
     ) -> None:
         self._pieces, self._n = pieces, len(texts)
-        tokens = [pieces(text) for text in texts]
+        self._number: dict[str, int] = {}
+        # Numbers, not strings: a large library has tens of millions of pieces, and few different ones.
+        tokens = [[self._number.setdefault(piece, len(self._number)) for piece in pieces(text)] for text in texts]
         self._index: Any = None
-        if any(tokens):
+        if self._number:
             self._index = _bm25s().BM25(k1=k1, b=b, method="lucene")
-            self._index.index(tokens, show_progress=False)
+            self._index.index((tokens, self._number), create_empty_token=False, show_progress=False)
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """(n, passages) float32; 0 where nothing is shared."""
         made = np.zeros((len(texts), self._n), dtype=np.float32)
-        if self._index is None:
-            return made
         for row, text in enumerate(texts):
-            tokens = self._pieces(text)
-            if tokens:
-                made[row] = self._index.get_scores(tokens)
+            known = [self._number[piece] for piece in self._pieces(text) if piece in self._number]
+            if known:
+                made[row] = self._index.get_scores(known)
         return made
 
 
