@@ -101,6 +101,28 @@ def test_what_was_expected_is_held_against_what_came_once(finished, options, tmp
     assert set(turnout.actual) == {"minutes", "CPU minutes", "peak memory"}
 
 
+def test_a_generalists_predictions_stand_beside_the_shipped_model(finished, options, tmp_path):
+    test = finished.data.rows("test", blind=True)
+    rows = [{"message": text, "prediction": "billing"} for text in test.texts]
+    path = tmp_path / "said.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    evaluate = {"generalist": {"predictions": str(path), "price": 0.01, "seconds": 0.5}}
+    shutil.copytree(finished.folder, tmp_path / "run")
+    again = ts.run(tickets(), out=tmp_path / "run", **options, evaluate=evaluate)
+    told = again.report.details["generalist"]
+    assert told["n"] == len(test)
+    assert 0.1 < told["scores"]["accuracy"]["value"] < 0.7
+    main = told["comparisons"][0]
+    assert (main["a"], main["b"]) == (again.report.winner, "generalist")
+    assert main["difference"] > 0.2
+    assert main["p_value"] < 0.05
+    assert told["crossover"]["answers"] >= 1
+    assert "A generalist beside it" in (again.folder / "report.html").read_text()
+    path.write_text('{"message": "something else", "prediction": "billing"}\n', encoding="utf-8")
+    with pytest.raises(DataError, match="none of its 1 texts"):
+        ts.run(tickets(), out=tmp_path / "run", **options, evaluate=evaluate)
+
+
 def test_a_missing_input_column_is_named_with_the_nearest(finished):
     with pytest.raises(DataError, match="message"):
         finished.predict([{"mesage": "refund"}])

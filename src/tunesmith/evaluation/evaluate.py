@@ -32,6 +32,7 @@ from tunesmith.evaluation.acceptance import Acceptance, about_scope
 from tunesmith.evaluation.calibration import calibration
 from tunesmith.evaluation.citing import quotes_hold, readable
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
+from tunesmith.evaluation.generalist import GeneralistOptions, Stage, beside_generalist, money_spent
 from tunesmith.evaluation.report import History, Report, SystemResult
 from tunesmith.evaluation.robustness import OUTPUTS, robustness, rows_for
 from tunesmith.evaluation.scores import scores_of
@@ -42,7 +43,7 @@ from tunesmith.tasks import task as tasks
 from tunesmith.tasks.facts import unsupported_rate
 from tunesmith.tasks.metrics import all_labels, codes, per_class, words
 from tunesmith.training.embeddings import metered_alone
-from tunesmith.training.ladder import Ladder, Rung, Trained
+from tunesmith.training.ladder import Ladder, Rung, Trained, prompt_of
 
 # Rows per call of predict: what a kill can lose, and what the fresh process repeats. Language models are slow.
 CHUNK, CHUNK_LM = 200, 64
@@ -72,6 +73,10 @@ class EvaluateOptions:
     robustness: float | Literal["auto"] = field(
         default="auto",
         metadata={"help": "seconds for answering test texts that were disturbed; 0: none; 'auto': 2 % of the budget"},
+    )
+
+    generalist: GeneralistOptions = field(
+        default_factory=GeneralistOptions, metadata={"help": "a large model to compare with, which you configure"}
     )
 
     def __post_init__(self) -> None:
@@ -139,6 +144,7 @@ def evaluate(
         for rung in ladder.rungs
     )
     ready[found.winner].save(ctx.workdir)
+    about = _about_run(data, systems, options, history, ctx)
     _write_predictions(ctx.workdir / "predictions.parquet", test, references, answers)
     return Report(
         task=data.task,
@@ -155,7 +161,8 @@ def evaluate(
         checks=(*history.checks, *recorded),
         decisions=(*history.decisions, *_decisions(ladder, trained)),
         details={
-            **_about_run(data, systems, options, history, ctx),
+            **about,
+            **_beside(found, task, data, test, references, answers, about, options, ctx),
             "data": _about_data(data, test_fingerprint(data, test), openings),
             "ladder": {
                 "candidate": ladder.candidate,
@@ -415,6 +422,29 @@ def _of_references(task: Task, references: Sequence[str], texts: Sequence[str]) 
 def _of_rows(metric: str, by_row: Mapping[str, object]) -> str:
     """The metric if single rows have a value of it, else the first that they have one of."""
     return metric if metric in by_row else next(iter(by_row))
+
+
+def _beside(
+    found: Verdict,
+    task: Task,
+    data: Dataset,
+    test: Rows,
+    references: Sequence[str],
+    answers: Mapping[str, Answers],
+    about: Mapping[str, Any],
+    options: EvaluateOptions,
+    ctx: Context,
+) -> dict[str, Any]:
+    """The generalist that the user configured, if any."""
+    if not options.generalist.is_asked:
+        return {}
+    stage = Stage(task, data, test, references, found.winner, answers[found.winner])
+    spent = money_spent(about, found.winner, watts=options.watts_per_core, per_kwh=options.price_per_kwh)
+    return {
+        "generalist": beside_generalist(
+            stage, prompt_of(data), options.generalist, spent, resamples=options.resamples, ctx=ctx
+        )
+    }
 
 
 def _trusted(

@@ -22,6 +22,7 @@ from tunesmith.core.files import write_text
 from tunesmith.evaluation import charts, palette, wording
 from tunesmith.evaluation.drawing import clean
 from tunesmith.evaluation.forecast_card import forecast_card
+from tunesmith.evaluation.generalist_card import generalist_card
 from tunesmith.evaluation.page_confidence import confidence
 from tunesmith.evaluation.page_data import data_sections
 from tunesmith.evaluation.page_inspection import inspection, named
@@ -46,6 +47,7 @@ def render(report: Mapping[str, Any]) -> str:
         style_hash=f"sha256-{digest}",
         longest=_LONGEST_TEXT,
         forecast=forecast_card(report),
+        generalist=generalist_card(reading),
         **_context(reading),
     )
 
