@@ -37,7 +37,7 @@ from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, time_for_rungs
 from tunesmith.training.ladder import prompt_of
 from tunesmith.training.select import SelectOptions, needs_cross_validation
-from tunesmith.training.systems import RungPlan
+from tunesmith.training.systems import Declines, RungPlan
 from tunesmith.training.systems import system as systems
 from tunesmith.training.train import TrainOptions
 from tunesmith.training.within import longest_row, refuse_too_little, way_within
@@ -241,6 +241,8 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     cores = 1.0
     if model.rungs == "auto":
         runnable = [n for n in names if serves(n) and systems.get(n).needs in ("nothing", *folders)]
+        idle = _idle(runnable, data)
+        runnable = [n for n in runnable if n not in idle]
         began = time.monotonic()
         too_large: dict[str, str] = {}
         if "lm" in folders:
@@ -262,8 +264,8 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         for name in names:
             if name not in runnable:
                 why = f"it answers {' or '.join(systems.get(name).outputs)}, and this task asks for {output}"
-                if name in too_large:
-                    why = too_large[name]
+                if name in too_large or name in idle:
+                    why = too_large.get(name) or idle[name]
                 elif serves(name):
                     why = lost.get(systems.get(name).needs, f"model.{systems.get(name).needs} is 'none'")
                 rungs.append(RungPlan(name, run=False, why=why))
@@ -363,6 +365,14 @@ def _rungs_for(data: Dataset, model: SelectOptions) -> list[str]:
     # Cheap ones first: what they reach tells whether a costly one that pauses is promising.
     stands_on = {"nothing": 0, "encoder": 1, "lm": 2}
     return sorted(found, key=lambda n: (not is_cheap(n), stands_on[found[n].needs], found[n].kind == "tuned", n))
+
+
+def _idle(names: Sequence[str], data: Dataset) -> dict[str, str]:
+    """Rungs that say themselves that they are no use for these rows, and why."""
+    held = {name: systems.get(name) for name in names}
+    train = data.rows("train")
+    told = {name: rung.why_not(train) for name, rung in held.items() if isinstance(rung, Declines)}
+    return {name: why for name, why in told.items() if why is not None}
 
 
 def _base_model(kind: str, wanted: str, emit: Emit) -> tuple[ModelSpec | None, Path | None, str]:

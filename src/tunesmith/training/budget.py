@@ -56,7 +56,7 @@ class Forecast:
 
 # How the costly rungs share what the cheap ones leave.
 _LABEL_SHARES = {"encoder": 0.34, "contrastive": 0.30, "lm": 0.24, "few_shot": 0.09, "zero_shot": 0.08}
-_TEXT_SHARES = {"lm": 0.80, "few_shot": 0.08, "zero_shot": 0.07}
+_TEXT_SHARES = {"lm": 0.80, "template_tuned": 0.30, "template": 0.15, "few_shot": 0.08, "zero_shot": 0.07}
 # Of the whole budget, for scoring, refitting and the report, and because forecasts miss by some tenths.
 _KEEP_BACK = 0.20
 _LEAST_SCORED = {"label": 30, "text": 16, "json": 16}  # rows below which a score says nothing

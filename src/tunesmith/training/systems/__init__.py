@@ -143,6 +143,15 @@ class CrossFits(Protocol):
 
 
 @runtime_checkable
+class Declines(Protocol):
+    """A System that is no use for some data, and says so before any time is planned for it."""
+
+    def why_not(self, train: Rows) -> str | None:
+        """Why it would be no use for these rows, in a sentence; None if it may be."""
+        ...
+
+
+@runtime_checkable
 class Joins(Protocol):
     """A System whose training several processes can share; the others run on the main process alone."""
 
