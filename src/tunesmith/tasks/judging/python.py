@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import secrets
+import threading
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from tunesmith.tasks.judging import Reference
 
 Way = Literal["apart", "together", ""]
 _REMEMBERED = 20_000  # verdicts
+_quiet = threading.Lock()  # filters of warnings belong to the process
 
 
 @dataclass(frozen=True)
@@ -96,28 +99,36 @@ def imports(text: str) -> str:
 
 
 def _body(text: str) -> list[ast.stmt]:
-    try:
-        return ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+    tree = _parsed(text)
+    return [] if tree is None else tree.body
 
 
 def is_valid(text: str) -> bool:
     """Whether it is Python that compiles (nothing is run)."""
-    try:
-        compile(text, "<answer>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return False
-    return True
+    return _parsed(text) is not None
 
 
 @lru_cache(_REMEMBERED)
 def normalised(text: str) -> str | None:
-    """The code without comments, docstring-free layout or spacing of its own; None if it is not Python."""
+    """The code without comments, or layout and spacing of its own; None if it is not Python."""
+    tree = _parsed(text)
     try:
-        return ast.unparse(ast.parse(text))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None if tree is None else ast.unparse(tree)
+    except RecursionError:
         return None
+
+
+@lru_cache(_REMEMBERED)
+def _parsed(text: str) -> ast.Module | None:
+    """The syntax tree; None for what does not compile. Warnings about the code are nobody's business here."""
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            tree = ast.parse(text)
+            compile(tree, "<answer>", "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            return None
+    return tree
 
 
 def _program(name: str, call: str) -> str:
