@@ -6,9 +6,13 @@ any calibration. A random half of them as dev and the rest as test is what a run
 
 from __future__ import annotations
 
+import argparse
+import csv
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "data"))
 
 import labelled
 
+# Sets of which a whole run is made, and the share of right answers that it is asked to promise.
+WHOLE = {"banking77": "0.98", "vader": "0.8"}
 SETS = ("banking77", "vader", "sms_spam", "noisyag_news")
 _MOST = 10_000  # rows of a set, so that reading them stays within the machine-hours
 _FOLDS = 5
@@ -48,6 +54,53 @@ def judged(name: str, shared: Path, work: Path) -> Judged:
         np.save(path, _cross_fitted(rows, work))
     labels = tuple(rows.names)
     return Judged(name, rows.texts, labels, rows.codes, np.load(path))
+
+
+def cut(rows: Judged, n: int, seed: int) -> tuple[Judged, Judged]:
+    """n rows at random, and all the others."""
+    order = np.random.default_rng(seed).permutation(len(rows.codes))
+    return rows.take(order[:n]), rows.take(order[n:])
+
+
+def predictions(rows: Judged, probabilities: np.ndarray) -> Any:
+    """What the rung would have said with these probabilities."""
+    from tunesmith.core.predictions import Predictions
+
+    return Predictions.from_probabilities(probabilities, rows.labels)
+
+
+def vectors(name: str, asked: argparse.Namespace) -> np.ndarray:
+    """(n, width) of the set's texts by the frozen encoder, kept under the work folder."""
+    from tunesmith.core.context import Context
+    from tunesmith.models.resolve import resolve
+    from tunesmith.training.embeddings import embed
+
+    texts = judged(name, asked.shared, asked.work).texts
+    return embed(texts, resolve("all-minilm-l6-v2", "encoder"), Context(asked.work / name, seed=0))
+
+
+def whole_run(name: str, asked: argparse.Namespace, *more: str) -> Path:
+    """A finished run by the command line on the set's own split (vader: at random); kept under the work folder.
+
+    Only rungs that need no training by gradient: what is measured here is the same for the others and costs less.
+    """
+    folder = (asked.work / "runs" / name).resolve()
+    source = asked.work / f"{name}.csv"
+    options = ["--target", "label", "--input", "text"]
+    if name == "banking77":
+        source = asked.shared / name / "train.csv"
+        options = ["--target", "category", "--input", "text", "--test", str(asked.shared / name / "test.csv")]
+    elif not source.exists():
+        rows = judged(name, asked.shared, asked.work)
+        with source.open("w", encoding="utf-8", newline="") as handle:
+            table = csv.writer(handle)
+            table.writerow(["text", "label"])
+            table.writerows(zip(rows.texts, rows.targets, strict=True))
+    for rung in ("majority", "tfidf", "frozen", "fusion"):
+        options += ["--only", rung]
+    command = [sys.executable, "-m", "tunesmith", "run", str(source), *options, "--out", str(folder), *more]
+    subprocess.run([*command, "--accept-at", WHOLE[name], "--seed", "0"], check=True, stdout=subprocess.DEVNULL)
+    return folder
 
 
 def _rows(name: str, shared: Path) -> labelled.Labelled:

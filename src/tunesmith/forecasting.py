@@ -233,7 +233,7 @@ def _tokens(work: Work) -> Quantity:
     if len(some) == len(rows):
         return known(TOKENS, float(each.sum()), unit=what, why=f"all {len(rows):,} train rows, counted")
     likely = float(each.mean()) * len(rows)
-    margin = _Z80 * float(each.std(ddof=1)) / np.sqrt(len(some)) * len(rows)
+    margin = _Z80 * float(each.std(ddof=1)) / len(some) ** 0.5 * len(rows)  # a plain number: plan.yaml takes no other
     why = f"{len(some):,} of {len(rows):,} train rows, counted; interval of their mean"
     return Quantity(TOKENS, what, likely, likely, likely - margin, likely + margin, why)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,7 +24,7 @@ from tunesmith.core.events import progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, stored_bytes, whole, write_json
 from tunesmith.core.ledger import Ledger
 from tunesmith.core.machine import describe
-from tunesmith.core.meter import Cost
+from tunesmith.core.meter import Cost, cpu_seconds
 from tunesmith.core.predictions import Predictions
 from tunesmith.evaluation import replay
 from tunesmith.evaluation.abstention import NO_CONFIDENCE, NO_JUDGED, abstention, judged_of
@@ -172,9 +172,19 @@ def evaluate(
                 "why": ladder.why,
             },
             "rungs": {rung.name: _about_rung(rung, trained) for rung in ladder.rungs},
-            **_inspected(found, task, data, test, references, answers, ladder, options, ctx),
-            **_trusted(found, task, data, test, references, answers, ready, ladder, options, ctx),
-            "robustness": _robust(found, task, data, test, references, answers, ladder, trained, options, ctx),
+            **_inspected(found, task, data, test, references, answers, options),
+            **_timed(
+                {
+                    "weaknesses": lambda: _weak(found, task, data, test, references, answers, ladder, ctx),
+                    "confidence": lambda: _trusted(
+                        found, task, data, test, references, answers, ready, ladder, options, ctx
+                    ),
+                    "robustness": lambda: _robust(
+                        found, task, data, test, references, answers, ladder, trained, options, ctx
+                    ),
+                },
+                ctx,
+            ),
         },
     )
 
@@ -346,30 +356,18 @@ def _inspected(
     test: Rows,
     references: Sequence[str],
     answers: Mapping[str, Answers],
-    ladder: Ladder,
     options: EvaluateOptions,
-    ctx: Context,
 ) -> dict[str, Any]:
-    """What the shipped system does well and where it fails: classes, confusions, calibration, slices, errors."""
+    """What the shipped system does well and where it fails: classes, confusions, calibration, errors."""
     shipped = answers[found.winner]
     at = np.arange(len(test)) if shipped.rows is None else shipped.rows
     rows, truth = test.take(at), [references[int(i)] for i in at]
     by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
     is_label = task.output == "label"
     metric = "accuracy" if is_label else _of_rows(found.metric, by_row)
-    weak: dict[str, Any] = {"slices": []}
-    lost: list[dict[str, Any]] = []
-    if metric in by_row:
-        weak = weaknesses(Case(found.winner, metric, rows, truth, by_row[metric], at), task, data, ladder, ctx)
-        others = [ladder.reference, *(r.name for r in ladder.rungs if r.name in ("few_shot", "zero_shot"))]
-        lost = regressions(
-            task, metric, references, test, answers, tuned=ladder.candidate, others=tuple(dict.fromkeys(others))
-        )
     made: dict[str, Any] = {
         "inspected": found.winner,
         "slices_metric": metric,
-        **weak,
-        "regressions": lost,
         "flagged": _flagged(found, task, data, test, references, answers),
     }
     if is_label:
@@ -447,6 +445,32 @@ def _beside(
     }
 
 
+def _weak(
+    found: Verdict,
+    task: Task,
+    data: Dataset,
+    test: Rows,
+    references: Sequence[str],
+    answers: Mapping[str, Answers],
+    ladder: Ladder,
+    ctx: Context,
+) -> dict[str, Any]:
+    """Weak parts of the shipped system, what to label next, and the rows that tuning lost."""
+    shipped = answers[found.winner]
+    at = np.arange(len(test)) if shipped.rows is None else shipped.rows
+    rows, truth = test.take(at), [references[int(i)] for i in at]
+    by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
+    metric = "accuracy" if task.output == "label" else _of_rows(found.metric, by_row)
+    if metric not in by_row:
+        return {"slices": [], "regressions": [], "label_next": []}
+    others = [ladder.reference, *(r.name for r in ladder.rungs if r.name in ("few_shot", "zero_shot"))]
+    lost = regressions(
+        task, metric, references, test, answers, tuned=ladder.candidate, others=tuple(dict.fromkeys(others))
+    )
+    case = Case(found.winner, metric, rows, truth, by_row[metric], at)
+    return {**weaknesses(case, task, data, ladder, ctx), "regressions": lost}
+
+
 def _trusted(
     found: Verdict,
     task: Task,
@@ -478,6 +502,18 @@ def _trusted(
     }
 
 
+def _timed(parts: Mapping[str, Callable[[], dict[str, Any]]], ctx: Context) -> dict[str, Any]:
+    """What the parts say; the CPU seconds that each took go into the log of events."""
+    made: dict[str, Any] = {}
+    spent: dict[str, float] = {}
+    for name, part in parts.items():
+        began = cpu_seconds()
+        made |= part()
+        spent[name] = round(cpu_seconds() - began, 3)
+    ctx.emit("inspected", cpu_seconds=spent)
+    return made
+
+
 def _robust(
     found: Verdict,
     task: Task,
@@ -492,26 +528,26 @@ def _robust(
 ) -> dict[str, Any]:
     """How the shipped system answers disturbed texts, or why that was not looked at."""
     if task.output not in OUTPUTS:
-        return {"why": f"disturbing the text would change what the right {task.output} are."}
+        return {"robustness": {"why": f"disturbing the text would change what the right {task.output} are."}}
     shipped, rung = answers[found.winner], ladder[found.winner]
     at = np.arange(len(test)) if shipped.rows is None else shipped.rows
     rows, truth = test.take(at), [references[int(i)] for i in at]
     by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
     metric = "accuracy" if task.output == "label" else _of_rows(found.metric, by_row)
     if metric not in by_row or options.robustness == "auto":
-        return {"why": "the plan allows no time for it."}
+        return {"robustness": {"why": "the plan allows no time for it."}}
     # By the forecast, not by the clock: a run with the same plan looks at the same rows.
     per_answer = rung.plan.answer_s if rung.plan.answer_s is not None else rung.cost.predict_cpu_s_per_example
     per_answer = (per_answer or 0.0) / (len(rows) if rung.plan.answer_s is not None else 1)
     n, why = rows_for(options.robustness, per_answer_s=per_answer, n=len(rows))
     if not n:
-        return {"why": why}
+        return {"robustness": {"why": why}}
     language = data.notes.get("languages", {}).get("shares", {})
     made = robustness(
         trained.fitted(found.winner, ladder, ctx), task, rows, truth, shipped.predictions, metric=metric,
         labels=data.labels, language=language, n=n, ctx=ctx,
     )  # fmt: skip
-    return {"metric": metric, "rows": n, "chosen": why, "kinds": made}
+    return {"robustness": {"metric": metric, "rows": n, "chosen": why, "kinds": made}}
 
 
 def _flagged(

@@ -1,8 +1,8 @@
 """Parts of the data on which a system does worse than on the rest: looked for on some rows, tested on others.
 
 Candidates are found where looking costs nothing (answers to dev, or one half of the test) among lengths, labels, slice
-columns, words and neighbours, and clusters of vectors. The few worst are then tested on rows that had no part in the
-search, so that the p-values and intervals mean what they say however many were looked through.
+columns, words and pairs of them, and texts whose vectors lie together. The few worst are then tested on rows that had
+no part in the search, so that the p-values and intervals mean what they say however many were looked through.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ TESTED = 12
 _WORTH_TESTING = 2.0
 _SAME = 0.6  # overlap (Jaccard) above which two candidates are one
 _WORDS_READ = 150
-_ROWS_PER_CLUSTER, _MOST_CLUSTERS = 60, 24
+# Texts that scored badly around which neighbours are looked at, and how many of these, as shares of all.
+_CENTRES, _SHARES = 150, (0.03, 0.06, 0.12)
+# Of what there are thousands, the strongest few: chance alone makes some of them strong.
+_MOST_OF = {"contains": 5, "texts about": 3}
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,17 @@ class SliceScore:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """A part that may be weak. inside: of the rows looked through. picks: its rows of any Sample.
+
+    strength: standard errors below the rest.
+    """
+
     slice: str
     value: str
-    inside: NDArray[np.bool_]  # of the rows that were looked through
+    inside: NDArray[np.bool_]
     picks: Callable[[Sample], NDArray[np.bool_]]
-    strength: float  # standard errors below the rest
+    strength: float
 
 
 def halves(sample: Sample, *, seed: int) -> tuple[Sample, Sample]:
@@ -100,7 +108,7 @@ def weak_slices(seen: Sample, fresh: Sample, *, metric: str, seed: int = 0) -> l
     """
     if not len(seen.values) or not len(fresh.values):
         return []
-    chosen = _distinct(_candidates(seen, seed=seed), fresh)
+    chosen = candidates(seen, fresh, seed=seed)
     is_share = bool(np.isin(fresh.values, (0.0, 1.0)).all())
     confidence = 1.0 - 0.05 / max(1, len(chosen))
     made = []
@@ -125,23 +133,23 @@ def weak_slices(seen: Sample, fresh: Sample, *, metric: str, seed: int = 0) -> l
     return sorted(lower, key=lambda part: (part.p_adjusted >= 0.05, part.score, part.slice, part.value))
 
 
-def _candidates(seen: Sample, *, seed: int) -> list[_Candidate]:
-    """All parts of `seen` that lie two standard errors below the rest."""
-    found = [*_by_length(seen), *_by_column(seen), *_by_word(seen), *_by_cluster(seen, seed=seed)]
+def candidates(seen: Sample, fresh: Sample, *, seed: int = 0) -> list[Candidate]:
+    """What will be tested: parts of `seen` that lie two standard errors below the rest.
+
+    The strongest that are no copies of a stronger one and have rows enough in `fresh`; at most 12.
+    """
+    found = [*_by_length(seen), *_by_column(seen), *_by_word(seen), *_by_neighbourhood(seen, seed=seed)]
     made = []
     for name, value, inside, picks in found:
         strength = _below(seen.values, inside)
         if strength >= _WORTH_TESTING:
-            made.append(_Candidate(name, value, inside, picks, strength))
-    return made
-
-
-def _distinct(candidates: Sequence[_Candidate], fresh: Sample) -> list[_Candidate]:
-    """The strongest that are no copies of a stronger one and have rows enough to be tested; at most 12."""
-    chosen: list[_Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (-c.strength, c.slice, c.value)):
+            made.append(Candidate(name, value, inside, picks, strength))
+    chosen: list[Candidate] = []
+    for candidate in sorted(made, key=lambda c: (-c.strength, c.slice, c.value)):
         if len(chosen) == TESTED:
             break
+        if sum(c.slice == candidate.slice for c in chosen) >= _MOST_OF.get(candidate.slice, TESTED):
+            continue
         if any(_overlap(candidate.inside, other.inside) > _SAME for other in chosen):
             continue
         n = int(candidate.picks(fresh).sum())
@@ -230,32 +238,39 @@ def _grams(text: str) -> set[str]:
     return {*found, *(f"{a} {b}" for a, b in pairwise(found))}
 
 
-def _by_cluster(seen: Sample, *, seed: int) -> list[_Part]:
-    """Groups of texts that lie together, named by the words that are commoner in them than elsewhere."""
-    k = min(_MOST_CLUSTERS, len(seen.texts) // _ROWS_PER_CLUSTER)
-    if seen.vectors is None or k < 2:
+def _by_neighbourhood(seen: Sample, *, seed: int) -> list[_Part]:
+    """The texts nearest to one that scored badly, as 3, 6 and 12 % of all, named by the words commoner in them."""
+    n = len(seen.texts)
+    bad = np.flatnonzero(seen.values < seen.values.mean())
+    if seen.vectors is None or not bad.size or n < 2 * _FEWEST_FOUND:
         return []
-    from sklearn.cluster import KMeans
-
-    centres = KMeans(k, n_init=1, max_iter=30, random_state=seed).fit(seen.vectors).cluster_centers_
-
-    def nearest(which: int) -> Callable[[Sample], NDArray[np.bool_]]:
-        def picks(sample: Sample) -> NDArray[np.bool_]:
-            if sample.vectors is None:
-                return np.zeros(len(sample.values), dtype=bool)
-            apart = -2.0 * sample.vectors @ centres.T + (centres**2).sum(axis=1)
-            return np.asarray(apart.argmin(axis=1) == which)
-
-        return picks
-
+    centres = np.sort(np.random.default_rng([seed, 47]).permutation(bad)[:_CENTRES])
     grams = [set(words(text)[:_WORDS_READ]) for text in seen.texts]
     everywhere = Counter(word for some in grams for word in some)
     made: list[_Part] = []
-    for which in range(k):
-        picks = nearest(which)
+    for centre in seen.vectors[centres]:
+        like = seen.vectors @ centre
+        best: tuple[float, float] | None = None
+        for share in _SHARES:
+            least = float(np.sort(like)[-max(_FEWEST_FOUND, round(share * n))])
+            strength = _below(seen.values, like >= least)
+            if strength >= _WORTH_TESTING and (best is None or strength > best[0]):
+                best = strength, least
+        if best is None:
+            continue
+        picks = _near(centre, best[1])
         inside = picks(seen)
         here = Counter(word for some, is_in in zip(grams, inside, strict=True) if is_in for word in some)
-        n = max(1, int(inside.sum()))
-        telling = sorted(here, key=lambda w: (-(here[w] / n - everywhere[w] / len(grams)), w))[:4]
-        made.append(("texts about", ", ".join(telling) or f"group {which + 1}", inside, picks))
+        size = int(inside.sum())
+        telling = sorted(here, key=lambda w: (-(here[w] / size - everywhere[w] / n), w))[:4]
+        made.append(("texts about", ", ".join(telling) or "the same", inside, picks))
     return made
+
+
+def _near(centre: NDArray[np.float32], least: float) -> Callable[[Sample], NDArray[np.bool_]]:
+    def picks(sample: Sample) -> NDArray[np.bool_]:
+        if sample.vectors is None:
+            return np.zeros(len(sample.values), dtype=bool)
+        return np.asarray(sample.vectors @ centre >= least)
+
+    return picks

@@ -138,23 +138,24 @@ def fit_calibrator(
     """
     p, codes = np.asarray(probabilities, dtype=np.float64), label_codes(targets, labels)
     if len(codes) < _FEWEST_ROWS:
-        return _fitted("temperature", p, codes)
+        return fit_family("temperature", p, codes)
     fold = np.random.default_rng([seed, 19]).permutation(len(codes)) % _FOLDS
     losses = {}
     for kind in KINDS:
         sure = np.empty(len(codes))
         for at in range(_FOLDS):
-            sure[fold == at] = _fitted(kind, p[fold != at], codes[fold != at])(p[fold == at]).max(axis=1)
+            sure[fold == at] = fit_family(kind, p[fold != at], codes[fold != at])(p[fold == at]).max(axis=1)
         losses[kind] = _binary_loss(sure, p.argmax(axis=1) == codes)
     best = "temperature"
     for kind in KINDS[1:]:
         gain = losses[best] - losses[kind]
         if gain.mean() > gain.std() / np.sqrt(len(gain)):
             best = kind
-    return _fitted(best, p, codes)
+    return fit_family(best, p, codes)
 
 
-def _fitted(kind: str, p: NDArray[np.float64], codes: NDArray[np.int64]) -> Calibrator:
+def fit_family(kind: str, p: NDArray[np.float64], codes: NDArray[np.int64]) -> Calibrator:
+    """The calibrator of one family. p: (n, k) of rows that the system did not learn from. codes: (n,) right columns."""
     from scipy.optimize import minimize
 
     temperature = fit_temperature_to(np.log(np.maximum(p, _LEAST_PROBABILITY)), codes)
