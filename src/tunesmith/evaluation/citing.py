@@ -38,7 +38,12 @@ def _quotes_hold(name: str, predictions: Predictions, library: Library) -> Check
 
 def readable(task: Task, predictions: Predictions) -> Predictions:
     """The same answers as people read them, where the task's own form is for machines."""
-    told = getattr(task, "told", None)
-    if told is None:
+    if not hasattr(task, "told"):
         return predictions
-    return Predictions(tuple(None if value is None else told(value) for value in predictions.values))
+    return Predictions(tuple(None if value is None else as_read(task, value) for value in predictions.values))
+
+
+def as_read(task: Task, value: str) -> str:
+    """An answer or a reference as people read it."""
+    told = getattr(task, "told", None)
+    return value if told is None or not value else str(told(value))

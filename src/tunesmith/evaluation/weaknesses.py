@@ -16,6 +16,7 @@ import numpy as np
 from tunesmith.core import statistics as st
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset, Rows
+from tunesmith.evaluation.citing import as_read
 from tunesmith.evaluation.errors import cut
 from tunesmith.evaluation.slices import Sample, SliceScore, halves, weak_slices
 from tunesmith.tasks import Task
@@ -174,8 +175,9 @@ def regressions(
             ] if is_share else [],
             "rows": [
                 {
-                    "id": int(test.ids[i]), "text": cut(test.texts[i]), "truth": cut(references[i]),
-                    "tuned": cut(_said(answers[tuned], i)), "other": cut(_said(answers[other], i)),
+                    "id": int(test.ids[i]), "text": cut(test.texts[i]), "truth": cut(as_read(task, references[i])),
+                    "tuned": cut(as_read(task, _said(answers[tuned], i))),
+                    "other": cut(as_read(task, _said(answers[other], i))),
                 }
                 for i in order[:_SHOWN]
             ],
