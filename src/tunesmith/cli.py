@@ -48,6 +48,9 @@ MaxMemory = Annotated[str | None, typer.Option(help="memory that the process may
 Encoder = Annotated[str | None, typer.Option(help="encoder: catalogue name, hub id, folder, or none")]
 Lm = Annotated[str | None, typer.Option(help="language model: catalogue name, hub id, folder, or none")]
 Only = Annotated[list[str] | None, typer.Option("--only", help="consider only this rung (repeat for several)")]
+MaxLatency = Annotated[str | None, typer.Option(help="longest wait for one answer, such as 40ms")]
+Licence = Annotated[str | None, typer.Option(help="of base models: permissive, or names: apache-2.0,mit")]
+Languages = Annotated[str | None, typer.Option(help="that base models must know: en,fr")]
 Prefer = Annotated[str | None, typer.Option(help="best, or cheap: the cheapest within one standard error")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any option of the config: model.worth=0.5")]
 AcceptAt = Annotated[
@@ -72,6 +75,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
+    max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
@@ -98,6 +102,7 @@ def plan(  # noqa: PLR0913
     keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
+    max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
     only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
     base: Annotated[str | None, typer.Option(help="what of this model fits: a config.json, folder, id, or 70B")] = None,
     tokens: Annotated[int, typer.Option(help="with --base: of a row, or of a context that is served")] = 1024,
@@ -639,7 +644,12 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         options["documents"] = [str(path) for path in given["documents"]]
     if given.get("keep_leaks"):
         options["keep_leaks"] = True
-    model = {name: given[name] for name in ("encoder", "lm", "prefer") if given.get(name) is not None}
+    model = {name: given[name] for name in ("encoder", "lm", "prefer", "max_latency") if given.get(name) is not None}
+    if given.get("languages"):
+        model["languages"] = _listed(given["languages"])
+    if given.get("licence"):
+        one = given["licence"]
+        model["licence"] = one if one in ("any", "permissive") else _listed(one)
     if given.get("only"):
         model["only"] = list(given["only"])
     if model:
@@ -651,18 +661,24 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _listed(words: str) -> list[str]:
+    """What commas separate."""
+    return [word.strip() for word in words.split(",") if word.strip()]
+
+
 def _set(options: dict[str, Any], pair: str) -> None:
     import yaml
 
     key, equals, text = pair.partition("=")
-    table, dot, name = key.partition(".")
+    *tables, name = key.split(".")
     if not equals:
         raise ConfigError(f"--set {pair}: expected table.option=value.", hint="for example --set model.worth=0.5")
     value = yaml.safe_load(text)
-    if dot:
-        options.setdefault(table, {})[name] = value
-    else:
-        options[table] = value
+    for table in tables:
+        options = options.setdefault(table, {})
+        if not isinstance(options, dict):
+            raise ConfigError(f"--set {pair}: '{table}' is an option, not a table of them.")
+    options[name] = value
 
 
 def _show(report: dict[str, Any], folder: Path, *, as_json: bool) -> None:

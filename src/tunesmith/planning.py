@@ -32,7 +32,7 @@ from tunesmith.evaluation.evaluate import EvaluateOptions
 from tunesmith.evaluation.robustness import OUTPUTS, SHARE
 from tunesmith.forecasting import Prices, Work, expect
 from tunesmith.models.resolve import fetch, pin, resolve
-from tunesmith.models.spec import ModelSpec
+from tunesmith.models.spec import ModelSpec, reason_against
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, time_for_rungs
 from tunesmith.training.ladder import prompt_of
@@ -229,7 +229,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
                 raise missing
             lost[kind] = f"{missing.message} {missing.hint}"
             continue
-        spec, place, why = _base_model(kind, wanted, emit)
+        spec, place, why = _base_model(kind, wanted, model, emit)
         if spec is None or place is None:
             lost[kind] = why
             continue
@@ -375,11 +375,17 @@ def _idle(names: Sequence[str], data: Dataset) -> dict[str, str]:
     return {name: why for name, why in told.items() if why is not None}
 
 
-def _base_model(kind: str, wanted: str, emit: Emit) -> tuple[ModelSpec | None, Path | None, str]:
+def _base_model(kind: str, wanted: str, model: SelectOptions, emit: Emit) -> tuple[ModelSpec | None, Path | None, str]:
     """(spec, folder, why); a default model that cannot be had is left out with the reason, a named one raises."""
     default = DEFAULT_ENCODER if kind == "encoder" else DEFAULT_LM
+    spec = resolve(default if wanted == "auto" else wanted, "encoder" if kind == "encoder" else "lm")
+    against = reason_against(spec, licence=model.licence, languages=model.languages)
+    if against:
+        if wanted != "auto":
+            raise ConfigError(f"model.{kind}: {against}.", hint="see licences and languages:  tunesmith list models")
+        return None, None, f"the default {kind} is out: {against}"
     try:
-        spec = pin(resolve(default if wanted == "auto" else wanted, "encoder" if kind == "encoder" else "lm"))
+        spec = pin(spec)
         place = fetch(spec, emit)
     except SourceUnavailable as error:
         if wanted != "auto":

@@ -1,5 +1,6 @@
 """Select on a small table with the two rungs that need no model."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import nominal_price
 from tunesmith.training.dev_scores import Scored
 from tunesmith.training.ladder import Ladder, Rung, prompt_of
-from tunesmith.training.select import SelectOptions, choose, select
+from tunesmith.training.select import SelectOptions, choose, latency, select
 from tunesmith.training.systems import Job, RungPlan
 from tunesmith.training.train import TrainOptions, train
 
@@ -69,6 +70,36 @@ def test_a_rung_that_ended_is_not_fitted_again(tmp_path, monkeypatch):
     first = run(tmp_path / "s")
     monkeypatch.setattr(Tfidf, "fit", lambda *_: pytest.fail("fitted again"))
     assert run(tmp_path / "s").to_dict() == first.to_dict()
+
+
+def test_a_rung_that_answers_too_slowly_cannot_ship(tmp_path, monkeypatch):
+    free = run(tmp_path / "free")
+    assert free["tfidf"].latency_s > 0
+    monkeypatch.setattr("tunesmith.training.select.latency", lambda *_: 0.05)
+    slow = run(tmp_path / "slow", replace(OPTIONS, max_latency=0.06))
+    assert slow.choice == "tfidf"
+    seconds = iter([0.001, 0.05])  # majority, tfidf
+    monkeypatch.setattr("tunesmith.training.select.latency", lambda *_: next(seconds))
+    ladder = run(tmp_path / "quick", replace(OPTIONS, max_latency=0.04))
+    assert (ladder.reference, ladder.choice) == ("majority", "majority")
+    assert "Too slow for 40 ms an answer, so out of the choice: tfidf 50 ms." in ladder.why
+    assert ladder["tfidf"].ran, "what cannot ship is still measured"
+    monkeypatch.setattr("tunesmith.training.select.latency", lambda *_: 1.0)
+    with pytest.raises(ConfigError, match="no untuned rung answers within 40 ms"):
+        run(tmp_path / "none", replace(OPTIONS, max_latency=0.04))
+
+
+def test_latency_is_of_one_answer_and_leaves_out_the_first_call():
+    asked = []
+
+    def answer(text):
+        asked.append(text)
+        if len(asked) == 1:
+            time.sleep(0.05)
+
+    assert latency(answer, [str(n) for n in range(20)]) < 0.02
+    assert len(asked) == 17
+    assert latency(answer, []) is None
 
 
 def test_unplanned_rungs_are_refused(tmp_path):

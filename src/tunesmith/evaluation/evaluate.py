@@ -617,6 +617,7 @@ def _about_rung(rung: Rung, trained: Trained) -> dict[str, Any]:
         "status": rung.status,
         "curve": rung.curve,
         "train_rows": rung.train_rows,
+        "latency_s": rung.latency_s,
         "refitted": rung.name in trained.refitted,
         "refit_cost": None if refit is None else refit.to_dict(),
     }

@@ -26,6 +26,7 @@ from tunesmith.evaluation.generalist_card import generalist_card
 from tunesmith.evaluation.page_confidence import confidence
 from tunesmith.evaluation.page_data import data_sections
 from tunesmith.evaluation.page_inspection import inspection, named
+from tunesmith.evaluation.pareto import pareto_card
 from tunesmith.evaluation.reading import Reading, Rung, mapping, number, pair, read, text, whole
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def render(report: Mapping[str, Any]) -> str:
         longest=_LONGEST_TEXT,
         forecast=forecast_card(report),
         generalist=generalist_card(reading),
+        pareto=pareto_card(reading),
         **_context(reading),
     )
 

@@ -30,6 +30,7 @@ class Rung:
     curve:    [{"step", "loss", "dev"}] for rungs trained by gradient.
     path:     folder with its Fitted, relative to the ladder's folder; None if not run.
     settings: hyperparameters that fitting chose (C, best_step, ...), to be frozen when refitting.
+    latency_s: wall time of one answer to one text alone, the model loaded; None if not measured.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Rung:
     path: str | None = None
     train_rows: int = 0
     settings: dict[str, float | int | str | bool] = field(default_factory=dict)
+    latency_s: float | None = None
 
     @property
     def ran(self) -> bool:

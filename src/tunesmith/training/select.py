@@ -39,6 +39,8 @@ from tunesmith.training.train import TrainOptions
 
 # Below this many dev rows a single split is too blunt to choose by: cheap rungs are cross-validated.
 _SHARP_DEV = 1000
+# One answer at a time, for at most so many texts and seconds.
+_TIMED, _TIMED_S = 8, 3.0
 _VECTORS = "work"  # where a killed select finds the vectors of the frozen encoder again
 
 
@@ -63,6 +65,16 @@ class SelectOptions:
     )
     worth: float = field(
         default=0.3, metadata={"help": "points of the leading metric that a cheaper rung may be below the best"}
+    )
+    max_latency: float | None = field(
+        default=None,
+        metadata={"unit": "duration", "help": "longest wait for one answer, such as 40ms: slower rungs cannot ship"},
+    )
+    licence: tuple[str, ...] | Literal["any", "permissive"] = field(
+        default="any", metadata={"help": "of base models: 'permissive', or the names that are allowed"}
+    )
+    languages: tuple[str, ...] = field(
+        default=(), metadata={"help": "ISO 639-1 codes that base models must know: (en, fr)"}
     )
     folds: int = field(default=5, metadata={"help": "folds of cross-validation"})
     clock_s: float | None = field(
@@ -218,6 +230,7 @@ class Bench:
             blank, status=status, why=why, dev=seen.lead, interval=(low, high), n=len(seen.rows), how=how, cost=cost,
             method=getattr(fitted, "method", None), curve=tuple(getattr(fitted, "curve", ())),
             settings=dict(getattr(fitted, "settings", {})), path=f"systems/{plan.name}/fitted", train_rows=len(train),
+            latency_s=latency(lambda text: fitted.predict([text], ctx), dev.texts),
         )  # fmt: skip
         return made, seen
 
@@ -277,20 +290,59 @@ def choose(
     good compared by the seconds measured, a repeated run could ship another one.
     """
     by_name = {rung.name: rung for rung in rungs}
-    tuned = [scored[r.name] for r in rungs if r.ran and r.kind == "tuned"]
-    untuned = [scored[r.name] for r in rungs if r.ran and r.kind == "untuned"]
+    quick = [rung for rung in rungs if rung.ran and not is_too_slow(rung, options.max_latency)]
+    tuned = [scored[r.name] for r in quick if r.kind == "tuned"]
+    untuned = [scored[r.name] for r in quick if r.kind == "untuned"]
+    if not untuned:
+        raise ConfigError(
+            f"model.max_latency: no untuned rung answers within {_told_s(options.max_latency or 0.0)}.",
+            hint="the most common answer is the quickest of all: take longer, or leave majority in.",
+        )
     candidate = _pick(tuned, prices, options, seed) if tuned else None
     reference = _pick(untuned, prices, options, seed)
     choice = reference
     if candidate is not None:
         choice = _pick([scored[reference], scored[candidate]], prices, options, seed)
-    frugal, price = _frugal(choice, scored, prices, by_name)
+    frugal, price = _frugal(choice, {r.name: scored[r.name] for r in quick}, prices, by_name)
     metric = base.task.leads.replace("_", "-")
     why = f"{choice} is what dev would ship: {100 * (by_name[choice].dev or 0.0):.1f} % {metric}. {price}"
+    slow = [f"{r.name} {_told_s(r.latency_s or 0.0)}" for r in rungs if r.ran and is_too_slow(r, options.max_latency)]
+    if slow and options.max_latency is not None:
+        why += f" Too slow for {_told_s(options.max_latency)} an answer, so out of the choice: {', '.join(slow)}."
     return Ladder(
         folder, base.task.name, base.prompt, base.encoder, base.lm, rank(rungs), candidate, reference, choice, frugal,
         why, base.task.leads,
     )  # fmt: skip
+
+
+def is_too_slow(rung: Rung, most: float | None) -> bool:
+    """Whether the rung was measured to answer more slowly than is allowed."""
+    return most is not None and rung.latency_s is not None and rung.latency_s > most
+
+
+def latency(answer: Callable[[str], object], texts: Sequence[str]) -> float | None:
+    """Median wall seconds of one answer to one text alone; of each text the quicker of two tries. None without texts.
+
+    The first call, which loads what is loaded late, does not count.
+    """
+    if not texts:
+        return None
+    answer(texts[0])
+    began, seen = time.monotonic(), []
+    for at in np.linspace(0, len(texts) - 1, min(_TIMED, len(texts))).astype(int):
+        tries = []
+        for _ in range(2):
+            start = time.perf_counter()
+            answer(texts[int(at)])
+            tries.append(time.perf_counter() - start)
+        seen.append(min(tries))
+        if time.monotonic() - began > _TIMED_S:
+            break
+    return float(np.median(seen))
+
+
+def _told_s(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def _pick(seen: Sequence[Scored], prices: Mapping[str, float], options: SelectOptions, seed: int) -> str:
