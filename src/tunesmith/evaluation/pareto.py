@@ -90,6 +90,7 @@ def drawn(systems: Sequence[Placed], metric: str, *, narrow: bool) -> Markup:
     for power in range(round(x.low), round(x.high) + 1, every):
         svg.text(x(power), base + 18, wording.duration(10.0**power), "tick", anchor="middle")
     svg.text((left + right) / 2, height - 8, "one answer takes", "axis-name", anchor="middle")
+    svg.text(left + 6, top + 4, f"{wording.metric(metric).title}, %", "axis-name")
     if len(best) > 1:
         svg.polyline([(x(math.log10(s.seconds)), y(s.score)) for s in best], "trace loss")
     taken: list[tuple[float, float, float]] = []  # from, to, baseline
