@@ -320,7 +320,8 @@ def _glossary(reading: Reading) -> list[tuple[str, str]]:
     words = [
         (
             "Tuned, untuned",
-            "A tuned system had the weights of a ready-made language model adapted to this data. An "
+            "A tuned system had the weights of a ready-made language model adapted to this data (where "
+            "passages are looked for: how they are ranked). An "
             "untuned one did not.",
         ),
         ("Train, dev, test", "Rows to learn from; rows to choose by; rows kept sealed until everything was decided."),

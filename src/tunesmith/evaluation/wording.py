@@ -45,6 +45,15 @@ METRICS = {
     "exact": Metric("Whole answer right", "the share of rows in which every field is right, letter by letter"),
     "valid": Metric("Valid answers", "the share of answers that obey the schema"),
     "exact_match": Metric("Exact match", "the share of answers equal to the reference"),
+    "recall_at_5": Metric(
+        "Recall at 5", "of the passages that answer a question, the share that is among the first five found"
+    ),
+    "recall_at_1": Metric(
+        "Recall at 1", "of the passages that answer a question, the share that is found first: with several, below 1"
+    ),
+    "mrr": Metric("Reciprocal rank", "one over the place of the first passage that answers; 0 if none was found"),
+    "answered": Metric("Answered", "the share of questions for which a passage is cited; of the others it abstains"),
+    "citation_precision": Metric("Citations right", "of the passages cited, the share that does answer the question"),
     "fact_f1": Metric(
         "Fact F1",
         "how many of the facts in the reference (numbers with units, names, dates, key terms, negations) the answer "
