@@ -117,6 +117,22 @@ def test_a_database_that_judges_nothing_is_refused(script, why, tmp_path):
     assert raised.value.hint
 
 
+def test_queries_with_their_questions_become_a_row_per_question(tmp_path):
+    groups = [
+        {"query-split": "train", "sql": [f"SELECT price FROM shop WHERE item = '{w}'", "SELECT 1"], "variables": [],
+         "sentences": [{"text": f"what does the {w} cost", "question-split": "train", "variables": {}},
+                       {"text": f"price of the {w} , please", "question-split": "exclude", "variables": {}}]}
+        for w in WORDS
+    ]  # fmt: skip
+    path = tmp_path / "groups.json"
+    path.write_text(json.dumps(groups))
+    data = _read(IngestOptions(path, split="question-split"), tmp_path)
+    assert (data.task, data.target, data.inputs) == ("code", "sql", ("question",))
+    assert data.table.num_rows == 2 * len(WORDS)
+    assert data.count("train") + data.count("dev") + data.count("test") == len(WORDS)
+    assert data.table["text"].to_pylist()[:2] == ["what does the apple cost", "price of the apple , please"]
+
+
 def test_judges_of_what_is_no_code_are_refused(tmp_path):
     rows = [
         {"text": f"the {w} is {('good', 'bad')[i % 2]}", "label": ("good", "bad")[i % 2]} for i, w in enumerate(WORDS)

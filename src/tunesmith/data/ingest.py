@@ -264,7 +264,7 @@ def _load(options: IngestOptions, *, nested: bool = False) -> Table:
 
 
 def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Detected]:
-    shape = shape_of(table) if options.target in ("auto", "completion", "output", "chosen") else None
+    shape = shape_of(table) if options.target in ("auto", "completion", "output", "chosen", "sql") else None
     name = _paths(options)[0].name
     if options.target == NO_TARGET and options.target not in table.names:
         shape = None

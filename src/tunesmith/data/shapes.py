@@ -5,6 +5,7 @@
     messages              a list of {role, content}       the last assistant turn is the target
     sharegpt              conversations: {from, value}    likewise
     alpaca                instruction, input, output
+    questions per query   sentences: {text, ...}, sql     a row per sentence, the first query as its target
     text only             text with "### Response:" or the like in it
 
 The names are those of the TRL documentation ("Dataset formats and types").
@@ -24,6 +25,7 @@ _TURNS = (("messages", "role", "content"), ("conversations", "from", "value"), (
           ("conversation", "role", "content"), ("conversation", "from", "value"))  # fmt: skip
 _ASSISTANT = frozenset({"assistant", "gpt", "bot", "model", "chatgpt", "bard", "ai"})
 _USER = frozenset({"user", "human", "customer", "prompter"})
+_SENTENCES = "sentences."
 _MARKER = re.compile(r"#{2,3} ?(?:Assistant|Response|Output|Answer|Bot|Completion):?[ \t]*\n?")
 
 
@@ -61,6 +63,8 @@ def shape_of(table: Table) -> Shape | None:
     if {"instruction", "output"} <= names:
         inputs = tuple(n for n in ("system", "instruction", "input") if n in names and _is_filled(table, n))
         return Shape("alpaca", table, inputs, "output")
+    if {f"{_SENTENCES}text", "sql"} <= names:
+        return _of_questions(table)
     if len(names) == 1:
         return _of_text(table)
     return None
@@ -115,6 +119,29 @@ def _of_turns(table: Table, name: str, role: str, content: str) -> Shape:
         }
     )
     return Shape(name, table.with_columns(data), ("prompt",), "completion")
+
+
+def _of_questions(table: Table) -> Shape:
+    """Queries with the questions that ask for them, as text-to-SQL data is kept: a row per question.
+
+    Columns of the questions go with them where every question has a value; of several queries the first is the target.
+    """
+    import pyarrow as pa
+
+    texts = [(value or "").split(LIST_MARK) for value in table.values(f"{_SENTENCES}text")]
+    at = [row for row, asked in enumerate(texts) for _ in asked]
+    columns = {"question": [text for asked in texts for text in asked]}
+    for name in table.names:
+        cells = [(value or "").split(LIST_MARK) for value in table.values(name)]
+        if name.startswith(_SENTENCES) and list(map(len, cells)) == list(map(len, texts)):
+            columns.setdefault(name.removeprefix(_SENTENCES), [cell for row in cells for cell in row])
+    columns.pop("text", None)
+    repeated = table.take(at)
+    queries = [(value or "").split(LIST_MARK)[0] or None for value in repeated.values("sql")]
+    others = {n: repeated.data[n] for n in table.names if n not in ("sql", *columns) and not n.startswith(_SENTENCES)}
+    made = {name: pa.array([value or None for value in values], pa.string()) for name, values in columns.items()}
+    data = pa.table({**made, "sql": pa.array(queries, pa.string()), **others})
+    return Shape("questions per query", repeated.with_columns(data), ("question",), "sql")
 
 
 def _of_two_conversations(table: Table) -> Shape:
