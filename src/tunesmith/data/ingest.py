@@ -30,7 +30,7 @@ from tunesmith.data.notes import describe_data, describe_split
 from tunesmith.data.readers import Reading
 from tunesmith.data.reading import read_path, read_paths
 from tunesmith.data.rendering import render_inputs
-from tunesmith.data.shapes import expand_json, shape_of
+from tunesmith.data.shapes import QUERIES, expand_json, shape_of
 from tunesmith.data.split import Shares, default_shares, divide, join_groups, times_of
 from tunesmith.data.structures import (
     Learned,
@@ -275,7 +275,7 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     if linked is not None:
         table, target, task, inputs, shape = linked.table, GOLD, "answer", (linked.question,), None
         decisions += linked.decisions
-    elif target != NO_TARGET or NO_TARGET in table.names:
+    elif (target != NO_TARGET or NO_TARGET in table.names) and (shape is None or shape.name != QUERIES):
         made = structures_of(table, lambda: _load(options, nested=True), target=target, task=task)
     if made is not None:
         table, target, task, shape = without(table, made), made.name, "extract", None

@@ -25,6 +25,7 @@ _TURNS = (("messages", "role", "content"), ("conversations", "from", "value"), (
           ("conversation", "role", "content"), ("conversation", "from", "value"))  # fmt: skip
 _ASSISTANT = frozenset({"assistant", "gpt", "bot", "model", "chatgpt", "bard", "ai"})
 _USER = frozenset({"user", "human", "customer", "prompter"})
+QUERIES = "questions per query"
 _SENTENCES = "sentences."
 _MARKER = re.compile(r"#{2,3} ?(?:Assistant|Response|Output|Answer|Bot|Completion):?[ \t]*\n?")
 
@@ -141,7 +142,7 @@ def _of_questions(table: Table) -> Shape:
     others = {n: repeated.data[n] for n in table.names if n not in ("sql", *columns) and not n.startswith(_SENTENCES)}
     made = {name: pa.array([value or None for value in values], pa.string()) for name, values in columns.items()}
     data = pa.table({**made, "sql": pa.array(queries, pa.string()), **others})
-    return Shape("questions per query", repeated.with_columns(data), ("question",), "sql")
+    return Shape(QUERIES, repeated.with_columns(data), ("question",), "sql")
 
 
 def _of_two_conversations(table: Table) -> Shape:
