@@ -26,9 +26,9 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.core.run import Run, check_format
 from tunesmith.data.curate import curate, reviewed
 from tunesmith.data.ingest import ingest
+from tunesmith.data.offsets import placed
 from tunesmith.data.rendering import texts_of
 from tunesmith.data.shapes import expand_json, shape_of
-from tunesmith.data.structures import placed
 from tunesmith.data.table import Table, table_of
 from tunesmith.evaluation.acceptance import Acceptance, Decided
 from tunesmith.evaluation.evaluate import evaluate

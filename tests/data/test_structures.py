@@ -13,7 +13,7 @@ from tunesmith.core.errors import DataError
 from tunesmith.data.detect import Unsure
 from tunesmith.data.fields import infer
 from tunesmith.data.ingest import IngestOptions, ingest, profile
-from tunesmith.data.structures import learned, placed
+from tunesmith.data.offsets import learned, placed
 from tunesmith.tasks.schema import read_schema
 
 NAMES = ["Ana Novak", "Bo Lee", "Cem Kaya", "Dora Weiss", "Eli Stone"]

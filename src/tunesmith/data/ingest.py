@@ -22,31 +22,21 @@ from tunesmith.data.decisions import NO_TARGET
 from tunesmith.data.detect import Asked, Decision, Detected, detect, detect_unmeasured
 from tunesmith.data.documents import read_library
 from tunesmith.data.duplicates import Groups, copies_of, group_texts
-from tunesmith.data.fields import infer
+from tunesmith.data.fields import bound_answers, describe_answers
 from tunesmith.data.golds import GOLD, Linked, link
 from tunesmith.data.labels import Labels, clean_labels
 from tunesmith.data.mending import mend
 from tunesmith.data.notes import describe_data, describe_split
+from tunesmith.data.offsets import Learned, learned
 from tunesmith.data.readers import Reading
 from tunesmith.data.reading import read_path, read_paths
 from tunesmith.data.rendering import render_inputs
 from tunesmith.data.shapes import QUERIES, expand_json, shape_of
 from tunesmith.data.split import Shares, default_shares, divide, join_groups, times_of
-from tunesmith.data.structures import (
-    Learned,
-    describe_answers,
-    learned,
-    marked,
-    obeying,
-    structures_of,
-    with_json,
-    without,
-    without_offsets,
-)
+from tunesmith.data.structures import structures_of, with_json, without
 from tunesmith.data.summary import content_hashes
 from tunesmith.data.table import Table, stack, with_split
 from tunesmith.data.words import SPLIT_VALUES
-from tunesmith.tasks.schema import read_schema, to_schema
 from tunesmith.tasks.values import dump
 
 if TYPE_CHECKING:
@@ -170,7 +160,7 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         _require_classes(options, found.target, answers, splits)
     schema = ""
     if parts is not None:
-        schema, answers = _obeying(options, parts, texts, splits, table)
+        schema, answers = bound_answers(parts, options.schema, texts, splits, _place(table))
     leaks = copies_of(texts, duplicates.near, splits == "test") & ((splits == "train") | (splits == "dev"))
     notes = describe_data(
         found,
@@ -293,7 +283,9 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     found = detect(table, asked) if _is_measured(options) else detect_unmeasured(table, asked)
     if made is not None:
         table = with_json(table, made)
-        found = replace(found, task="extract")
+        told = "you said so" if options.task == "extract" else "its answers are objects or lists"
+        kept = tuple(replace(d, why=told) if d.what == "task" else d for d in found.decisions)
+        found = replace(found, task="extract", decisions=kept)
     if options.schema is not None and made is None:
         raise DataError(
             f"{name}: a schema is for the task extract; '{found.target}' makes this {found.task}.",
@@ -414,25 +406,6 @@ def _parts(table: Table, found: Detected, raw: Sequence[str]) -> Learned | None:
         return None
     values = [None if cell is None else json.loads(cell) for cell in table.values(found.target)]
     return learned(values, raw, _place(table))
-
-
-def _obeying(
-    options: IngestOptions, parts: Learned, texts: Sequence[str], splits: NDArray[np.str_], table: Table
-) -> tuple[str, list[str | None]]:
-    """(the schema, the answers as they obey it). A schema that is found out knows nothing of test rows."""
-    if options.schema is not None:
-        shape = without_offsets(read_schema(_text_of(options.schema), where=options.schema.name), parts.spans)
-        return dump(marked(to_schema(shape), parts.spans)), obeying(parts.values, shape, _place(table), strict=True)
-    seen = np.flatnonzero((splits == "train") if (splits == "train").any() else splits != "test")
-    shape = infer([parts.values[int(i)] for i in seen], [texts[int(i)] for i in seen])
-    return dump(marked(to_schema(shape), parts.spans)), obeying(parts.values, shape, _place(table), strict=False)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read the schema: {error}.", hint="give a file with a JSON Schema.") from error
 
 
 def _place(table: Table) -> Callable[[int], str]:

@@ -1,30 +1,20 @@
-"""Answers that are objects or lists: found in a table, put together from columns, spans sorted and freed of offsets.
-
-What is learned of a span is its text and its type; its offsets follow from the text, and are given again with an answer
-(`tasks/quotes.py`).
-"""
+"""Answers that are objects or lists: found in a table, or put together from several of its columns."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.core.errors import DataError
-from tunesmith.data.mending import mend
 from tunesmith.data.table import LIST_MARK, Table
-from tunesmith.tasks.quotes import quotes
-from tunesmith.tasks.schema import read_schema
-from tunesmith.tasks.values import Shape, dump, fault, read_as
+from tunesmith.tasks.values import dump
 
 # Columns of these names are conversations, not answers, unless they are named.
 _CONVERSATIONS = ("messages", "conversations", "conversation", "chosen", "rejected", "prompt", "completion")
-_STARTS, _ENDS = ("start", "begin", "from", "offset"), ("end", "stop", "to")
-_TEXTS = ("text", "value", "word", "surface", "quote")
 # A column of JSON is one if at most this part of its cells is something else.
 _STRANGE = 0.1
-_OFF = 0.02
 
 
 @dataclass(frozen=True)
@@ -35,25 +25,6 @@ class Structures:
     values: tuple[Any, ...]
     columns: tuple[str, ...]
     why: str
-
-
-@dataclass(frozen=True)
-class Spans:
-    """A list of spans among the answers. field: its name, "" for the answer itself. start, end, text: names of keys."""
-
-    field: str
-    start: str
-    end: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Learned:
-    """The answers as they are learned. spans: lists whose offsets were taken out. notes: counts for the report."""
-
-    values: tuple[Any, ...]
-    spans: tuple[Spans, ...] = ()
-    notes: Mapping[str, int] = field(default_factory=dict)
 
 
 def structures_of(flat: Table, nested: Callable[[], Table], *, target: str, task: str) -> Structures | None:
@@ -128,196 +99,6 @@ def with_json(table: Table, made: Structures) -> Table:
     return table.with_columns(table.data.set_column(at, made.name, pa.chunked_array([cells])))
 
 
-def learned(values: Sequence[Any], raw: Sequence[str], where: Callable[[int], str]) -> Learned:
-    """The answers without offsets, texts mended as their sources are, spans in the order of the text.
-
-    raw: what each was extracted from, as it was read: offsets count its characters. where: names a row in messages.
-    Raises DataError where offsets and texts of spans do not agree.
-    """
-    lists: dict[str, list[tuple[int, Any]]] = {}
-    values = [_as_objects(value) for value in values]
-    for at, value in enumerate(values):
-        if isinstance(value, list):
-            lists.setdefault("", []).append((at, value))
-        elif isinstance(value, Mapping):
-            for key, inner in value.items():
-                if isinstance(inner, list):
-                    lists.setdefault(str(key), []).append((at, inner))
-    out, found = list(values), []
-    notes: dict[str, int] = {}
-    for name, rows in lists.items():
-        spans = _spans(name, rows, raw, where)
-        if spans is None:
-            continue
-        found.append(spans)
-        notes["spans"] = notes.get("spans", 0) + sum(len(items) for _, items in rows)
-        for at, items in rows:
-            freed = [
-                _freed(item, spans, raw[at]) for item in sorted(items, key=lambda i: (i[spans.start], i[spans.end]))
-            ]
-            out[at] = freed if not name else {**out[at], name: freed}
-    return Learned(tuple(None if value is None else _mended(value) for value in out), tuple(found), notes)
-
-
-def obeying(values: Sequence[Any], shape: Shape, where: Callable[[int], str], *, strict: bool) -> list[str | None]:
-    """The answers as compact JSON with the fields in the schema's order, absent ones null, numbers read from texts.
-
-    strict: raise DataError for the first that does not obey the schema; else it stays as it is.
-    """
-    out: list[str | None] = []
-    for at, value in enumerate(values):
-        if value is None:
-            out.append(None)
-            continue
-        made = _ordered(value, shape)
-        wrong = fault(made, shape)
-        if wrong is not None and strict:
-            raise DataError(
-                f"{where(at)}: {wrong}, so it does not obey the schema.",
-                hint="mend the row, or widen the schema (a value more in an enum, null allowed, another type).",
-            )
-        out.append(dump(made))
-    return out
-
-
-def marked(schema: Mapping[str, Any], spans: Sequence[Spans]) -> dict[str, Any]:
-    """The schema with a note of which lists are spans, and how their offsets were called."""
-    about = {one.field: {"start": one.start, "end": one.end, "text": one.text} for one in spans}
-    return {**schema, **({"x-spans": about} if about else {})}
-
-
-def without_offsets(shape: Shape, spans: Sequence[Spans]) -> Shape:
-    """The shape of answers whose offsets were taken out; the text of a span that has none is put in."""
-    for one in spans:
-        if not one.field:
-            shape = _freed_shape(shape, one)
-        else:
-            fields = tuple((n, _freed_shape(inner, one) if n == one.field else inner) for n, inner in shape.fields)
-            shape = replace(shape, fields=fields)
-    return shape
-
-
-def _freed_shape(shape: Shape, one: Spans) -> Shape:
-    if shape.items is None or shape.items.kind != "object":
-        return shape
-    kept = tuple((n, inner) for n, inner in shape.items.fields if n not in (one.start, one.end))
-    if one.text not in dict(kept):
-        kept = (*kept, (one.text, Shape("string")))
-    needed = (shape.items.required - {one.start, one.end}) | {one.text}
-    return replace(shape, items=replace(shape.items, fields=kept, required=needed))
-
-
-def describe_answers(parts: Learned, schema: str, texts: Sequence[str], splits: Any) -> dict[str, Any]:
-    """What the report shows: the schema, how many values there are and how many of them are quoted from their text.
-
-    Counted on train and dev rows.
-    """
-    shape = read_schema(schema)
-    found = [
-        quote
-        for at, value in enumerate(parts.values)
-        if value is not None and splits[at] in ("train", "dev")
-        for quote in quotes(value, shape, texts[at])
-    ]
-    return {"schema": schema, "values": len(found), "quoted": sum(q.start is not None for q in found), **parts.notes}
-
-
-def placed(answer: str, schema: str, text: str) -> tuple[Any, list[dict[str, Any]]]:
-    """(the answer with the offsets of its spans called as they were in the data, the place of every quoted value).
-
-    answer: JSON that obeys the schema (as `marked` made it). A place is {"field", "text", "start", "end"}.
-    """
-    value, form = json.loads(answer), json.loads(schema)
-    found = quotes(value, read_schema(schema), text)
-    places = {quote.field: quote for quote in found}
-    for name, keys in form.get("x-spans", {}).items():
-        items = value if not name else value.get(name)
-        for i, item in enumerate(items if isinstance(items, list) else ()):
-            quote = places.get(f"{name}[{i}].{keys['text']}")
-            item[keys["start"]], item[keys["end"]] = (None, None) if quote is None else (quote.start, quote.end)
-    return value, [{"field": q.field, "text": q.text, "start": q.start, "end": q.end} for q in found]
-
-
-def _ordered(value: Any, shape: Shape) -> Any:
-    if isinstance(value, Mapping) and shape.kind == "object":
-        known = dict(shape.fields)
-        made = {
-            name: _ordered(value.get(name), inner)
-            for name, inner in shape.fields
-            if name in value or (name in shape.required and (inner.nullable or inner.kind == "array"))
-        }
-        return {**made, **{name: inner for name, inner in value.items() if name not in known}}
-    if value is None and shape.kind == "array" and not shape.nullable and not shape.low:
-        return []
-    if isinstance(value, list) and shape.items is not None:
-        return [_ordered(item, shape.items) for item in value]
-    if isinstance(value, str) and shape.kind in ("integer", "number", "boolean"):
-        read = read_as(value, shape)
-        return value if read is None else read
-    if isinstance(value, (int, float)) and shape.kind == "string":
-        return value if isinstance(value, bool) else dump(value)
-    return value
-
-
-def _as_objects(value: Any) -> Any:
-    """Spans written as [start, end, type] as objects; everything else as it is."""
-    if isinstance(value, Mapping):
-        return {key: _as_objects(inner) if isinstance(inner, list) else inner for key, inner in value.items()}
-    if isinstance(value, list) and value and all(map(_is_triple, value)):
-        return [{"start": a, "end": b, "type": kind} for a, b, kind in value]
-    return value
-
-
-def _is_triple(item: Any) -> bool:
-    """[start, end, type]"""
-    three = isinstance(item, list) and len(item) == 3
-    return three and _is_count(item[0]) and _is_count(item[1]) and isinstance(item[2], str)
-
-
-def _spans(name: str, rows: Sequence[tuple[int, Any]], raw: Sequence[str], where: Callable[[int], str]) -> Spans | None:
-    items = [(at, item) for at, held in rows for item in held]
-    if not items or not all(isinstance(item, Mapping) for _, item in items):
-        return None
-    keys = [k for k in items[0][1] if all(_is_count(item.get(k)) for _, item in items)]
-    starts = [k for k in keys if any(w in _parts(k) for w in _STARTS)]
-    ends = [k for k in keys if any(w in _parts(k) for w in _ENDS) and k not in starts[:1]]
-    if not starts or not ends:
-        return None
-    start, end = starts[0], ends[0]
-    texts = [k for k in items[0][1] if all(isinstance(item.get(k), str) for _, item in items)]
-    strange = {
-        key: [(at, item) for at, item in items if raw[at][item[start] : item[end]].strip() != item[key].strip()]
-        for key in texts
-    }
-    text = min(strange, key=lambda key: len(strange[key]), default="")
-    if text and len(strange[text]) <= _OFF * len(items):
-        return Spans(name, start, end, text)
-    quoted = next((key for key in texts if any(word in _parts(key) for word in _TEXTS)), None)
-    outside = [(at, item) for at, item in items if not 0 <= item[start] < item[end] <= len(raw[at])]
-    if quoted is not None or outside:
-        at, item = (strange[quoted] if quoted is not None else outside)[0]
-        says = f"but '{quoted}' says '{_shown(item[quoted])}'" if quoted is not None else "outside of the text"
-        raise DataError(
-            f"{where(at)}: the span {item[start]} to {item[end]} of the input is "
-            f"'{_shown(raw[at][item[start] : item[end]])}', {says}.",
-            hint="offsets count the characters of the one input column from 0, the end not included: check --input.",
-        )
-    return Spans(name, start, end, next(key for key in ("text", "value", "quote") if key not in items[0][1]))
-
-
-def _freed(item: Mapping[str, Any], spans: Spans, source: str) -> dict[str, Any]:
-    kept = {key: inner for key, inner in item.items() if key not in (spans.start, spans.end)}
-    return kept if spans.text in kept else {**kept, spans.text: source[item[spans.start] : item[spans.end]]}
-
-
-def _mended(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _mended(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_mended(item) for item in value]
-    return mend([value]).texts[0].strip() if isinstance(value, str) else value
-
-
 def _is_json(table: Table, name: str) -> bool:
     """Whether the filled cells are JSON objects, or lists of objects, of lists or of texts."""
     cells = [value for value in table.data[name].slice(0, 400).to_pylist() if value and value.strip()]
@@ -372,15 +153,3 @@ def _words(value: Any) -> list[str]:
     if isinstance(value, list):
         return [word for item in value for word in _words(item)]
     return [str(value)] if value not in (None, "") else []
-
-
-def _parts(name: str) -> list[str]:
-    return name.casefold().replace("_", " ").replace("-", " ").split()
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _shown(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"

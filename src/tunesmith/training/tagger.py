@@ -1,8 +1,8 @@
 """A tagger of tokens on an encoder with an adapter: what it reads, its network, its loss, and its best path.
 
-Every token (letters, digits, or a sign) gets the mean vector of its word pieces beside a sum of learned vectors of
-what it looks like: its letters and case, those of its neighbours, and patterns of personal data that it is part of.
-A linear layer scores the tags B-x (x begins), I-x (x goes on) and O; the best path never goes on what did not begin.
+Every token (letters, digits, or a sign) is scored for the tags B-x (x begins), I-x (x goes on) and O: by a linear layer
+on the mean vector of its word pieces, and by what it looks like: its letters and case, those of its neighbours, and the
+patterns, known values and forms that it is part of. The best path never goes on what did not begin.
 """
 
 from __future__ import annotations
@@ -18,21 +18,27 @@ import numpy as np
 import torch
 
 from tunesmith.core.errors import ModelError
-from tunesmith.data.personal.find import find
 from tunesmith.models.encoder import Encoder, batches
 from tunesmith.training.loop import Loss
 from tunesmith.training.marking import Layout, Mark, tokens_of
+from tunesmith.training.rules import Rules, Sign
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOOKS = 1 << 14  # buckets of what a token looks like
-_WIDTH = 64  # of the vectors learned for them
 _NEAR = 2  # tokens to either side whose looks count
 _POOL = 16
 _TOKENS_AT_ONCE, _READ_AT_ONCE = 4096, 4096
 _CHOICE_WEIGHT = 4.0  # of a choice in the loss, in tokens
-_DROPOUT = 0.2
+_DROPOUT = 0.5
+# Of the looks that are words so many are hidden in training: else it learns by heart the sentences that it sees, and
+# takes no notice of forms and patterns, which hold in other sentences too.
+_WORDS_HIDDEN = 0.5
+_SHARPNESS, _TOKENS_OF_A_TEXT = (
+    8.0,
+    8.0,
+)  # scales at which vectors and words of a whole text are of a size with a token's
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,11 @@ class Piece:
     looks: list[list[int]]
 
 
-def pieces_of(encoder: Encoder, texts: Sequence[str], common: frozenset[str]) -> list[Piece]:
-    """Every text as one or more pieces, in order; nothing is left out. Raises ModelError for a slow tokenizer."""
+def pieces_of(encoder: Encoder, texts: Sequence[str], seen: Sequence[Sequence[Sign]]) -> list[Piece]:
+    """Every text as one or more pieces, in order; nothing is left out. seen: what rules see in each (`Rules.seen`).
+
+    Raises ModelError for a tokenizer that does not tell offsets.
+    """
     tokenizer = encoder.tokenizer
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError(
@@ -68,7 +77,7 @@ def pieces_of(encoder: Encoder, texts: Sequence[str], common: frozenset[str]) ->
         ids, offsets = cast("list[int]", read["input_ids"]), cast("list[tuple[int, int]]", read["offset_mapping"])
         starts = np.array([start for start, _ in spans] or [0])
         owner = [max(0, int(np.searchsorted(starts, a, side="right")) - 1) if spans else -1 for a, _ in offsets]
-        looks = _looks(text, spans, common)
+        looks = _looks(text, spans, seen[at])
         begin = first = 0
         while True:
             end = min(len(ids), begin + room)
@@ -98,20 +107,18 @@ class Tagger(torch.nn.Module):
         self.adapted = encoder.module
         rng = np.random.default_rng([seed, 41])
 
-        def made(*shape: int, spread: float = 0.02) -> torch.nn.Parameter:
-            return torch.nn.Parameter(torch.tensor(rng.normal(0.0, spread, shape), dtype=torch.float32))
+        def head(rows: int) -> torch.nn.Parameter:
+            return torch.nn.Parameter(torch.tensor(rng.normal(0.0, 0.02, (rows, encoder.width)), dtype=torch.float32))
 
-        self.looks = made(_LOOKS, _WIDTH, spread=0.1)
-        self.weight, self.bias = made(n_tags, encoder.width + _WIDTH), torch.nn.Parameter(torch.zeros(n_tags))
-        self.choice, self.choice_bias = (
-            made(sum(sizes), encoder.width + _WIDTH),
-            torch.nn.Parameter(torch.zeros(sum(sizes))),
-        )
+        # What a token looks like speaks for its tags directly: that is learned in few steps, all at once.
+        self.looks, self.words = (torch.nn.Parameter(torch.zeros(_LOOKS, n)) for n in (n_tags, sum(sizes)))
+        self.weight, self.bias = head(n_tags), torch.nn.Parameter(torch.zeros(n_tags))
+        self.choice, self.choice_bias = head(sum(sizes)), torch.nn.Parameter(torch.zeros(sum(sizes)))
         self.to(encoder.device)
 
     def own(self) -> dict[str, torch.nn.Parameter]:
         """What is trained besides the adapter, by name."""
-        names = ("looks", "weight", "bias", "choice", "choice_bias")
+        names = ("looks", "words", "weight", "bias", "choice", "choice_bias")
         return {name: cast("torch.nn.Parameter", getattr(self, name)) for name in names}
 
     def forward(self, some: Sequence[Piece]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -137,18 +144,23 @@ class Tagger(torch.nn.Module):
         vectors = sums / count.clamp(min=1.0)[:, None]  # (tokens, width)
         buckets = torch.tensor([b for p in some for look in p.looks for b in look], dtype=torch.long, device=device)
         ends = np.cumsum([0, *(len(look) for p in some for look in p.looks)])[:-1]
-        looks = torch.nn.functional.embedding_bag(
-            buckets, self.looks, torch.tensor(ends, dtype=torch.long, device=device), mode="mean"
-        )  # (tokens, _WIDTH)
-        both = torch.nn.functional.dropout(torch.cat([vectors, looks], dim=1), _DROPOUT, self.training)
-        tags = both @ self.weight.T + self.bias
-        text = torch.repeat_interleave(
-            torch.arange(len(some), device=device), torch.tensor(np.diff(starts), device=device)
-        )
-        pooled = torch.zeros(len(some), looks.shape[1], device=device).index_add(0, text, looks)
-        pooled = pooled / torch.tensor(np.maximum(np.diff(starts), 1), dtype=pooled.dtype, device=device)[:, None]
-        whole = torch.nn.functional.normalize(self.encoder.pool(hidden, mask), dim=-1)
-        return tags, torch.cat([whole * 4.0, pooled], dim=1) @ self.choice.T + self.choice_bias
+        at = torch.tensor(ends, dtype=torch.long, device=device)
+        vectors = torch.nn.functional.dropout(vectors, _DROPOUT, self.training)
+        shown = torch.ones(len(buckets), device=device)
+        if self.training:
+            hidden_words = (torch.rand(len(buckets), device=device) < _WORDS_HIDDEN) & (buckets < _LOOKS // 2)
+            shown = torch.where(hidden_words, 0.0, torch.where(buckets < _LOOKS // 2, 1 / (1 - _WORDS_HIDDEN), 1.0))
+        told = torch.nn.functional.embedding_bag(buckets, self.looks, at, mode="sum", per_sample_weights=shown)
+        tags = vectors @ self.weight.T + self.bias + told
+        if not self.sizes:
+            return tags, torch.zeros(len(some), 0, device=device)
+        text = torch.tensor(np.repeat(np.arange(len(some)), np.diff(starts)), device=device)
+        said = torch.nn.functional.embedding_bag(
+            buckets, self.words, at, mode="sum", per_sample_weights=shown
+        )  # (tokens, sum of sizes)
+        whole = torch.nn.functional.normalize(self.encoder.pool(hidden, mask), dim=-1) * _SHARPNESS
+        choices = whole @ self.choice.T + self.choice_bias
+        return tags, choices.index_add(0, text, said / _TOKENS_OF_A_TEXT)
 
 
 def tag_codes(marks: Sequence[Mark], spans: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
@@ -204,10 +216,10 @@ def marks_of(codes: NDArray[np.int64], log_probs: NDArray[np.float64], spans: Se
     return [Mark(m.start, m.end, m.tag, float(np.exp(s))) for m, s in zip(found, sums, strict=True)]
 
 
-def answers(model: Tagger, layout: Layout, texts: Sequence[str], common: frozenset[str]) -> list[str]:
+def answers(model: Tagger, layout: Layout, texts: Sequence[str], rules: Rules) -> list[str]:
     """One JSON answer per text, in order; equal texts are read once."""
     distinct = list(dict.fromkeys(texts))
-    pieces = pieces_of(model.encoder, distinct, common)
+    pieces = pieces_of(model.encoder, distinct, [rules.seen(text) for text in distinct])
     tags: list[list[NDArray[np.float64]]] = [[] for _ in distinct]
     whole: list[list[NDArray[np.float64]]] = [[] for _ in distinct]
     parts: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
@@ -292,15 +304,15 @@ def tagging_loss(
     return loss
 
 
-def _looks(text: str, spans: Sequence[tuple[int, int]], common: frozenset[str]) -> list[list[int]]:
-    """The buckets of every token: its letters and case, its neighbours', and patterns that it is part of."""
+def _looks(text: str, spans: Sequence[tuple[int, int]], seen: Sequence[Sign]) -> list[list[int]]:
+    """The buckets of every token: its letters and case, its neighbours', and what rules see there."""
     words = [text[start:end] for start, end in spans]
     forms = [_form(word) for word in words]
-    kinds = ["" for _ in spans]
-    for found in find(text, common=common):
+    kinds: list[list[str]] = [[] for _ in spans]
+    for sign in seen:
         for i, (start, end) in enumerate(spans):
-            if start < found.end and found.start < end:
-                kinds[i] = f"{found.kind}{'<' if start <= found.start else ''}"
+            if start < sign.end and sign.start < end:
+                kinds[i].append(f"{sign.rule}{sign.what}{'<' if start <= sign.start else ''}")
     looks = []
     for i in range(len(spans)):
         own = [f"p{words[i][:3].casefold()}", f"s{words[i][-3:].casefold()}", f"n{min(len(words[i]), 12)}"]
@@ -310,10 +322,15 @@ def _looks(text: str, spans: Sequence[tuple[int, int]], common: frozenset[str]) 
             inside = 0 <= at < len(spans)
             own.append(f"w{near}{words[at].casefold() if inside else '|'}")
             own.append(f"f{near}{forms[at] if inside else '|'}")
-            if inside and kinds[at]:
-                own.append(f"k{near}{kinds[at]}")
-        looks.append([zlib.crc32(look.encode("utf-8", "replace")) % _LOOKS for look in own])
+            own += [f"k{near}{kind}" for kind in dict.fromkeys(kinds[at] if inside and abs(near) < 2 else ())]
+        looks.append([_bucket(look) for look in own])
     return looks
+
+
+def _bucket(look: str) -> int:
+    """Words and parts of words in the lower half, all else in the upper one."""
+    half = _LOOKS // 2
+    return zlib.crc32(look.encode("utf-8", "replace")) % half + (0 if look[0] in "wps" else half)
 
 
 def _form(word: str) -> str:

@@ -27,6 +27,7 @@ from tunesmith.training.systems import Job, Workload, system
 if TYPE_CHECKING:
     from tunesmith.models.spec import ModelSpec
     from tunesmith.training.marking import Layout
+    from tunesmith.training.rules import Rules
     from tunesmith.training.tagger import Tagger
 
 _DEFAULT: Settings = {"method": "lora", "rank": 16, "rate": 1e-3, "batch": 16, "layers": 1.0}
@@ -35,7 +36,9 @@ _LEAST_PASSES, _MOST_PASSES, _TEXTS = 3.0, 12.0, 10_000
 _EVALUATIONS = 6
 _DEV_ROWS = 400
 _CHECKED_TEXTS = 8
-_OWN_GAIN = 3.0  # rate of the layers on top over the adapter's
+# Rates over the adapter's: of the layer on top, and of what looks say. These must be quicker than the encoder is to
+# learn the train sentences by heart: nothing would be left for it to learn.
+_OWN_GAIN, _LOOKS_GAIN = 5.0, 40.0
 _FORWARDS_PER_TRAINED_TEXT = 3.6  # measured against the frozen encoder's pass over whole batches
 
 
@@ -46,7 +49,7 @@ class TaggerFitted:
     system: ClassVar[str] = "tagger"
     model: Tagger
     layout: Layout
-    common: frozenset[str]
+    rules: Rules
     folder: Path
     settings: Settings
     curve: tuple[dict[str, float | None], ...] = field(default=())
@@ -58,7 +61,7 @@ class TaggerFitted:
     def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
         from tunesmith.training.tagger import answers
 
-        return Predictions(tuple(answers(self.model, self.layout, texts, self.common)))
+        return Predictions(tuple(answers(self.model, self.layout, texts, self.rules)))
 
     def save(self, folder: Path) -> None:
         from tunesmith.training.linear import save_arrays
@@ -67,8 +70,8 @@ class TaggerFitted:
         shutil.copytree(self.folder, folder / "adapter", dirs_exist_ok=True)
         own = {name: tensor.detach().cpu().numpy() for name, tensor in self.model.own().items()}
         save_arrays(folder / "tagger.safetensors", own)
-        about = {"common": sorted(self.common), "settings": self.settings, "curve": list(self.curve)}
-        write_json(folder / "tagger.json", {**self.layout.to_dict(), **about})
+        about = {**self.layout.to_dict(), **self.rules.to_dict()}
+        write_json(folder / "tagger.json", {**about, "settings": self.settings, "curve": list(self.curve)})
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,12 @@ class TagTokens:
     outputs: tuple[str, ...] = ("json",)
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> TaggerFitted:
-        from tunesmith.data.personal.find import common_words
         from tunesmith.training import tuned_encoder
         from tunesmith.training.embeddings import encoder_spec
         from tunesmith.training.loop import Steering
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.marking import Layout, tokens_of
+        from tunesmith.training.rules import learn_rules
         from tunesmith.training.tagger import PieceBatches, answers, pieces_of, tag_codes, tagging_loss
         from tunesmith.training.tuning import recipe_for, settings_of
 
@@ -99,15 +102,15 @@ class TagTokens:
         spec = encoder_spec(job)
         values = [json.loads(target) for target in train.targets]
         layout = Layout.of(read_schema(job.prompt.schema), values, train.texts)
-        common = common_words(train.texts)
         marks = [layout.marks(value, text) for value, text in zip(values, train.texts, strict=True)]
+        rules, seen = learn_rules(train.texts, marks)
         codes = [tag_codes(m, tokens_of(text)) for m, text in zip(marks, train.texts, strict=True)]
         chosen = [layout.chosen(value) for value in values]
         ctx.emit("tagger.layout", tags=len(layout.tags), choices=len(layout.choices), marks=sum(map(len, marks)))
 
         encoder = tuned_encoder.adapted_encoder(spec, settings, ctx, seed=ctx.seed)
         model = _model(encoder, layout, seed=ctx.seed)
-        batches = PieceBatches(pieces_of(encoder, train.texts, common), size=int(settings["batch"]), seed=ctx.seed)
+        batches = PieceBatches(pieces_of(encoder, train.texts, seen), size=int(settings["batch"]), seed=ctx.seed)
         recipe = recipe_for(
             job, rate=float(settings["rate"]),
             steps=max(1, round(float(settings["epochs"]) * batches.steps_per_epoch)), evaluations=_EVALUATIONS,
@@ -115,7 +118,7 @@ class TagTokens:
         judges = dev.take(np.sort(np.random.default_rng([ctx.seed, 3]).permutation(len(dev))[:_DEV_ROWS]))
 
         def score() -> float:
-            said = Predictions(tuple(answers(model, layout, judges.texts, common)))
+            said = Predictions(tuple(answers(model, layout, judges.texts, rules)))
             return float(job.task.score(said, judges.targets, judges.texts, ())[job.task.leads])
 
         before = tuned_encoder.start_of(model)
@@ -130,7 +133,7 @@ class TagTokens:
                 score=None if job.frozen or not len(dev) else score, promising=job.promising, late=job.late
             ),
             seed=ctx.seed,
-            multiples=dict.fromkeys(model.own(), _OWN_GAIN),
+            multiples={n: _LOOKS_GAIN if n in ("looks", "words") else _OWN_GAIN for n in model.own()},
         )
         ctx.check(tuned_encoder.check_moved(before, model, system=self.name))
         adapter = ctx.workdir / "adapter"
@@ -141,13 +144,13 @@ class TagTokens:
             encoder, tuned_encoder.load_adapter(adapter, spec, ctx, merge=False), merged.encoder, some, system=self.name
         ):
             ctx.check(check)
-        alike = answers(model, layout, some, common) == answers(merged, layout, some, common)
+        alike = answers(model, layout, some, rules) == answers(merged, layout, some, rules)
         ctx.check(
             Check("answers of the merged tagger = trained", alike, "equal", alike,
                   "train with dtype float32, or with a method that merges exactly.", self.name)
         )  # fmt: skip
         settings = {**settings, "best_step": result.best_step, "schedule_steps": recipe.steps}
-        return TaggerFitted(merged, layout, common, adapter, settings, result.curve)
+        return TaggerFitted(merged, layout, rules, adapter, settings, result.curve)
 
     def load(self, folder: Path, job: Job, ctx: Context) -> TaggerFitted:
         import torch
@@ -155,6 +158,7 @@ class TagTokens:
         from tunesmith.training.embeddings import encoder_spec
         from tunesmith.training.linear import load_arrays
         from tunesmith.training.marking import Layout
+        from tunesmith.training.rules import Rules
         from tunesmith.training.tuned_encoder import load_adapter
 
         about = read_json(folder / "tagger.json")
@@ -165,8 +169,9 @@ class TagTokens:
         with torch.no_grad():
             for name, tensor in model.own().items():
                 tensor.copy_(torch.tensor(arrays[name]))
-        common = frozenset(about["common"])
-        return TaggerFitted(model, layout, common, folder / "adapter", about["settings"], tuple(about["curve"]))
+        return TaggerFitted(
+            model, layout, Rules.from_dict(about), folder / "adapter", about["settings"], tuple(about["curve"])
+        )
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) seconds."""
