@@ -40,6 +40,7 @@ CELLS: tuple[str, ...] = (
     "steps_speed",
     "bias",
     "answers",
+    "contradictions",
 )
 
 
