@@ -1,6 +1,6 @@
 """Cell: a number swapped in answers that rows asking the same share, found by kind `neighbours` of the step `answers`.
 
-Questions to a university in several wordings, with the SQL that answers them; numbers are swapped in 5 % of the answers,
+Questions to a university in several wordings, with the SQL that answers them; numbers are swapped in 5 % of answers,
 only in such as another row has too. Besides: what is flagged in four tables where nothing was planted.
 """
 
