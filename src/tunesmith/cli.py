@@ -655,7 +655,7 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
     if model:
         options["model"] = model
     if given.get("accept_at") is not None:
-        options["evaluate"] = {"accept_at": given["accept_at"]}
+        options.setdefault("evaluate", {})["accept_at"] = given["accept_at"]
     for pair in given.get("set_") or []:
         _set(options, pair)
     return options

@@ -33,6 +33,7 @@ from tunesmith.evaluation.robustness import OUTPUTS, SHARE
 from tunesmith.forecasting import Prices, Work, expect
 from tunesmith.models.resolve import fetch, pin, resolve
 from tunesmith.models.spec import ModelSpec, reason_against
+from tunesmith.tasks import is_costly
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, time_for_rungs
 from tunesmith.training.ladder import prompt_of
@@ -299,7 +300,8 @@ def _with_robustness(plan: Plan, data: Dataset) -> Plan:
     """The plan with the seconds that answering disturbed texts may take, a share of the budget."""
     if plan.config.evaluate.robustness != "auto":
         return plan
-    served = tasks.get(data.task).output in OUTPUTS
+    task = tasks.get(data.task)
+    served = task.output in OUTPUTS and not is_costly(task)
     seconds = round(SHARE * plan.budget_s, 1) if served else 0.0
     why = f"{SHARE:.0%} of the budget for answers to mistyped, reworded and padded test texts"
     made = Decision("evaluate.robustness", f"{seconds:g} s", why if served else "it does not apply to this task")

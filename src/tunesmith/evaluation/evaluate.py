@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,20 +24,18 @@ from tunesmith.core.events import progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, stored_bytes, whole, write_json
 from tunesmith.core.ledger import Ledger
 from tunesmith.core.machine import describe
-from tunesmith.core.meter import Cost, cpu_seconds
+from tunesmith.core.meter import Cost
 from tunesmith.core.predictions import Predictions
 from tunesmith.evaluation import replay
-from tunesmith.evaluation.abstention import NO_CONFIDENCE, NO_JUDGED, abstention, judged_of
-from tunesmith.evaluation.acceptance import Acceptance, about_scope
+from tunesmith.evaluation.acceptance import Acceptance
 from tunesmith.evaluation.calibration import calibration
 from tunesmith.evaluation.citing import quotes_hold, readable
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
 from tunesmith.evaluation.generalist import GeneralistOptions, Stage, beside_generalist, money_spent
 from tunesmith.evaluation.report import History, Report, SystemResult
-from tunesmith.evaluation.robustness import OUTPUTS, robustness, rows_for
 from tunesmith.evaluation.scores import scores_of
+from tunesmith.evaluation.trust import Trust, of_rows
 from tunesmith.evaluation.verdict import Answers, Verdict, verdict
-from tunesmith.evaluation.weaknesses import Case, regressions, weaknesses
 from tunesmith.tasks import Task
 from tunesmith.tasks import task as tasks
 from tunesmith.tasks.facts import unsupported_rate
@@ -173,18 +171,21 @@ def evaluate(
             },
             "rungs": {rung.name: _about_rung(rung, trained) for rung in ladder.rungs},
             **_inspected(found, task, data, test, references, answers, options),
-            **_timed(
-                {
-                    "weaknesses": lambda: _weak(found, task, data, test, references, answers, ladder, ctx),
-                    "confidence": lambda: _trusted(
-                        found, task, data, test, references, answers, ready, ladder, options, ctx
-                    ),
-                    "robustness": lambda: _robust(
-                        found, task, data, test, references, answers, ladder, trained, options, ctx
-                    ),
-                },
+            **Trust(
+                found.winner,
+                found.metric,
+                task,
+                data,
+                test,
+                references,
+                answers,
+                ladder,
+                trained,
+                ready[found.winner],
+                options.accept_at,
+                options.robustness,
                 ctx,
-            ),
+            ).details(),
         },
     )
 
@@ -364,7 +365,7 @@ def _inspected(
     rows, truth = test.take(at), [references[int(i)] for i in at]
     by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
     is_label = task.output == "label"
-    metric = "accuracy" if is_label else _of_rows(found.metric, by_row)
+    metric = "accuracy" if is_label else of_rows(found.metric, by_row)
     made: dict[str, Any] = {
         "inspected": found.winner,
         "slices_metric": metric,
@@ -387,7 +388,7 @@ def _inspected(
     where = np.arange(len(test)) if theirs.rows is None else theirs.rows
     rows, truth = test.take(where), [references[int(i)] for i in where]
     by_row = task.row_scores(theirs.predictions, truth, rows.texts, data.labels)
-    metric = _of_rows(found.metric, by_row)
+    metric = of_rows(found.metric, by_row)
     badness = 1.0 - by_row[metric]
     for guard in task.guards:
         badness = badness + by_row[guard]
@@ -417,11 +418,6 @@ def _of_references(task: Task, references: Sequence[str], texts: Sequence[str]) 
     return {"references_unsupported_rate": float(np.mean(rates))}
 
 
-def _of_rows(metric: str, by_row: Mapping[str, object]) -> str:
-    """The metric if single rows have a value of it, else the first that they have one of."""
-    return metric if metric in by_row else next(iter(by_row))
-
-
 def _beside(
     found: Verdict,
     task: Task,
@@ -443,111 +439,6 @@ def _beside(
             stage, prompt_of(data), options.generalist, spent, resamples=options.resamples, ctx=ctx
         )
     }
-
-
-def _weak(
-    found: Verdict,
-    task: Task,
-    data: Dataset,
-    test: Rows,
-    references: Sequence[str],
-    answers: Mapping[str, Answers],
-    ladder: Ladder,
-    ctx: Context,
-) -> dict[str, Any]:
-    """Weak parts of the shipped system, what to label next, and the rows that tuning lost."""
-    shipped = answers[found.winner]
-    at = np.arange(len(test)) if shipped.rows is None else shipped.rows
-    rows, truth = test.take(at), [references[int(i)] for i in at]
-    by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
-    metric = "accuracy" if task.output == "label" else _of_rows(found.metric, by_row)
-    if metric not in by_row:
-        return {"slices": [], "regressions": [], "label_next": []}
-    others = [ladder.reference, *(r.name for r in ladder.rungs if r.name in ("few_shot", "zero_shot"))]
-    lost = regressions(
-        task, metric, references, test, answers, tuned=ladder.candidate, others=tuple(dict.fromkeys(others))
-    )
-    case = Case(found.winner, metric, rows, truth, by_row[metric], at)
-    return {**weaknesses(case, task, data, ladder, ctx), "regressions": lost}
-
-
-def _trusted(
-    found: Verdict,
-    task: Task,
-    data: Dataset,
-    test: Rows,
-    references: Sequence[str],
-    answers: Mapping[str, Answers],
-    ready: Mapping[str, Acceptance],
-    ladder: Ladder,
-    options: EvaluateOptions,
-    ctx: Context,
-) -> dict[str, Any]:
-    """What may go out without a person, and which texts are unlike those trained on; of the shipped system."""
-    shipped, acceptance = answers[found.winner], ready[found.winner]
-    at = np.arange(len(test)) if shipped.rows is None else shipped.rows
-    texts, truth = [test.texts[int(i)] for i in at], [references[int(i)] for i in at]
-    by_row = task.row_scores(shipped.predictions, truth, texts, data.labels)
-    metric = "accuracy" if task.output == "label" else found.metric
-    scope = about_scope(acceptance, shipped.predictions, texts, by_row.get(metric, np.zeros(len(texts))), ctx)
-    if shipped.predictions.confidence is None:
-        return {"abstention": {"why": NO_CONFIDENCE}, "scope": scope}
-    if acceptance.judged is None or not len(acceptance.judged):
-        return {"abstention": {"why": NO_JUDGED}, "scope": scope}
-    seen = judged_of(shipped.predictions, truth, task)
-    how = ladder[found.winner].how
-    return {
-        "abstention": abstention(acceptance.judged, seen, how=how, accept_at=options.accept_at),
-        "scope": scope,
-    }
-
-
-def _timed(parts: Mapping[str, Callable[[], dict[str, Any]]], ctx: Context) -> dict[str, Any]:
-    """What the parts say; the CPU seconds that each took go into the log of events."""
-    made: dict[str, Any] = {}
-    spent: dict[str, float] = {}
-    for name, part in parts.items():
-        began = cpu_seconds()
-        made |= part()
-        spent[name] = round(cpu_seconds() - began, 3)
-    ctx.emit("inspected", cpu_seconds=spent)
-    return made
-
-
-def _robust(
-    found: Verdict,
-    task: Task,
-    data: Dataset,
-    test: Rows,
-    references: Sequence[str],
-    answers: Mapping[str, Answers],
-    ladder: Ladder,
-    trained: Trained,
-    options: EvaluateOptions,
-    ctx: Context,
-) -> dict[str, Any]:
-    """How the shipped system answers disturbed texts, or why that was not looked at."""
-    if task.output not in OUTPUTS:
-        return {"robustness": {"why": f"disturbing the text would change what the right {task.output} are."}}
-    shipped, rung = answers[found.winner], ladder[found.winner]
-    at = np.arange(len(test)) if shipped.rows is None else shipped.rows
-    rows, truth = test.take(at), [references[int(i)] for i in at]
-    by_row = task.row_scores(shipped.predictions, truth, rows.texts, data.labels)
-    metric = "accuracy" if task.output == "label" else _of_rows(found.metric, by_row)
-    if metric not in by_row or options.robustness == "auto":
-        return {"robustness": {"why": "the plan allows no time for it."}}
-    # By the forecast, not by the clock: a run with the same plan looks at the same rows.
-    per_answer = rung.plan.answer_s if rung.plan.answer_s is not None else rung.cost.predict_cpu_s_per_example
-    per_answer = (per_answer or 0.0) / (len(rows) if rung.plan.answer_s is not None else 1)
-    n, why = rows_for(options.robustness, per_answer_s=per_answer, n=len(rows))
-    if not n:
-        return {"robustness": {"why": why}}
-    language = data.notes.get("languages", {}).get("shares", {})
-    made = robustness(
-        trained.fitted(found.winner, ladder, ctx), task, rows, truth, shipped.predictions, metric=metric,
-        labels=data.labels, language=language, n=n, ctx=ctx,
-    )  # fmt: skip
-    return {"robustness": {"metric": metric, "rows": n, "chosen": why, "kinds": made}}
 
 
 def _flagged(

@@ -63,12 +63,23 @@ def _abstention(found: Mapping[str, Any]) -> dict[str, Any] | None:
         "wide": abstention(dev, test, marks, narrow=False) if dev else "",
         "narrow": abstention(dev, test, marks, narrow=True) if dev else "",
         "legend": abstention_legend(),
+        "said": _said(targets, default),
         "rows": [_target(row, default) for row in targets],
         "default": "" if default is None else wording.percent(default),
         "best": wording.percent(number(found.get("best_target"))),
         "note": f"Promised on {wording.count(whole(found.get('n_dev')), 'answer')} given {how}, to rows that the "
         f"system had not learned from; a promise fails by chance in at most {wording.percent(doubt)} of such runs.",
     }
+
+
+def _said(targets: list[Mapping[str, Any]], default: float | None) -> str:
+    """The promise that ships, else the first that sends anything to a person, in a sentence."""
+    promised = [row for row in targets if number(row.get("threshold")) is not None and number(row.get("sent"))]
+    shipped = [row for row in promised if number(row.get("target")) == default]
+    for row in (*shipped, *promised):
+        target, sent = wording.percent(number(row.get("target"))), wording.percent(number(row.get("sent")))
+        return f"To have {target} right, send {sent} to a person."
+    return ""
 
 
 def _curve(found: object) -> list[Point]:

@@ -19,7 +19,7 @@ from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.evaluation.citing import as_read
 from tunesmith.evaluation.errors import cut
 from tunesmith.evaluation.slices import Sample, SliceScore, halves, weak_slices
-from tunesmith.tasks import Task
+from tunesmith.tasks import Task, is_costly
 from tunesmith.training.dev_scores import Scored
 from tunesmith.training.embeddings import embed
 from tunesmith.training.ladder import Ladder
@@ -75,7 +75,7 @@ def _test_sample(case: Case, task: Task, data: Dataset) -> Sample:
 def _seen_sample(case: Case, task: Task, data: Dataset, ladder: Ladder, ctx: Context) -> Sample | None:
     """The answers that *select* judged the system by; None where it left none."""
     folder = ladder.folder / "systems" / case.system
-    if not (folder / "answers.parquet").exists():
+    if is_costly(task) or not (folder / "answers.parquet").exists():
         return None
     seen = Scored.load(folder, ladder.job(case.system))
     at = np.sort(np.random.default_rng([ctx.seed, 37]).permutation(len(seen.rows))[:_MOST_SEEN])

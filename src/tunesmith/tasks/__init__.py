@@ -89,6 +89,11 @@ class Task(Protocol):
         ...
 
 
+def is_costly(task: Task) -> bool:
+    """Whether judging an answer takes long, as a task may say by `is_costly_to_judge`; then no more is than must be."""
+    return bool(getattr(task, "is_costly_to_judge", False))
+
+
 def turns(text: str, prompt: Prompt) -> list[Message]:
     """The turns most tasks use: instruction, shots, and the text alone, so that rows share all that precedes it."""
     messages: list[Message] = [{"role": "system", "content": prompt.instruction}]

@@ -33,6 +33,7 @@ class Code:
     output = "text"
     lower: tuple[str, ...] = ("broken_tests",)
     guards: tuple[str, ...] = ()
+    is_costly_to_judge = True  # answers are run
 
     def detect(self, targets: Sequence[str], inputs: Sequence[str]) -> float:
         """The share of targets that are SQL or Python and not sentences."""
