@@ -68,6 +68,8 @@ def test_a_schema_for_another_task_is_refused(tmp_path):
     )
     schema = tmp_path / "s.json"
     schema.write_text('{"type":"object","properties":{"a":{"type":"string"}}}', encoding="utf-8")
-    ran = CliRunner().invoke(app, ["plan", str(path), "--schema", str(schema), "--out", str(tmp_path / "run")])
+    ran = CliRunner().invoke(
+        app, ["plan", str(path), "--task", "classify", "--schema", str(schema), "--out", str(tmp_path / "run")]
+    )
     assert ran.exit_code != 0
     assert "a schema is for the task extract" in str(ran.exception)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_an_object_a_csv_cell_and_several_columns_make_the_same_fields(tmp_path)
         lines.append(f'"{r["text"]}","{cell}"')
     (tmp_path / "c.csv").write_text("\n".join(lines), encoding="utf-8")
     one = _ingested(_write(tmp_path / "a.jsonl", nested), task="extract", target="order")
-    two = _ingested(tmp_path / "c.csv")
+    two = _ingested(tmp_path / "c.csv", target="order")
     three = _ingested(_write(tmp_path / "b.jsonl", rows), task="extract", target="who,count")
     assert json.loads(one.rows("train").targets[0]).keys() == {"who", "count"}
     assert one.rows("train").targets == two.rows("train").targets
@@ -155,6 +156,15 @@ def test_two_columns_of_objects_are_a_question_for_extract_and_labels_come_first
         assert profile(IngestOptions(path=_write(tmp_path / "b.jsonl", labelled))).options.task == "classify"
     except Unsure:
         pytest.fail("a label column beside an object is no question")
+
+
+def test_what_is_known_of_a_row_is_no_answer(tmp_path):
+    rows = [{"text": r["text"], "meta": {"who": "ab"[i % 2], "at": i}} for i, r in enumerate(_rows())]
+    notes = [{"dialogue": r["text"], "note": f"He said {i}.", "spans": r["spans"]} for i, r in enumerate(_rows())]
+    for name, table in (("a", rows), ("b", notes)):
+        path = _write(tmp_path / f"{name}.jsonl", table)
+        with contextlib.suppress(DataError):  # a question or a refusal, but no guess
+            assert profile(IngestOptions(path=path)).options.task != "extract"
 
 
 def test_the_shape_is_found_out():

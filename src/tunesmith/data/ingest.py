@@ -259,6 +259,8 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     if options.target == NO_TARGET and options.target not in table.names:
         shape = None
     target, inputs, task = options.target, options.inputs, options.task
+    if options.schema is not None and task == "auto":
+        task = "extract"
     decisions: list[Decision] = []
     linked = _linked(table, options) if options.task == "answer" or options.documents is not None else None
     made = None

@@ -71,6 +71,19 @@ def learned(values: Sequence[Any], raw: Sequence[str], where: Callable[[int], st
     return Learned(tuple(None if value is None else _mended(value) for value in out), tuple(found), notes)
 
 
+def are_spans(value: Any) -> bool:
+    """Whether a value is a list of spans: objects with a start and an end, or [start, end, type]."""
+    items = value if isinstance(value, list) else []
+    return bool(items) and all(
+        _is_triple(item) or (isinstance(item, Mapping) and _counted(item, _STARTS) and _counted(item, _ENDS))
+        for item in items
+    )
+
+
+def _counted(item: Mapping[str, Any], words: Sequence[str]) -> bool:
+    return any(_is_count(inner) and any(word in _parts(str(key)) for word in words) for key, inner in item.items())
+
+
 def marked(schema: Mapping[str, Any], spans: Sequence[Spans]) -> dict[str, Any]:
     """The schema with a note of which lists are spans, and how their offsets were called."""
     about = {one.field: {"start": one.start, "end": one.end, "text": one.text} for one in spans}

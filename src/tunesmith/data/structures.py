@@ -8,11 +8,32 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.core.errors import DataError
+from tunesmith.data.offsets import are_spans
 from tunesmith.data.table import LIST_MARK, Table
 from tunesmith.tasks.values import dump
 
 # Columns of these names are conversations, not answers, unless they are named.
 _CONVERSATIONS = ("messages", "conversations", "conversation", "chosen", "rejected", "prompt", "completion")
+# What columns of fields and spans are called.
+_ANSWERS = frozenset(
+    {
+        *(
+            "fields",
+            "field",
+            "entities",
+            "entity",
+            "spans",
+            "span",
+            "labels",
+            "label",
+            "ner",
+            "annotations",
+            "annotation",
+        ),
+        *("extracted", "extraction", "extractions", "slots", "json", "output", "target", "completion", "answer"),
+        *("answers", "result", "parsed", "structured"),
+    }
+)
 # A column of JSON is one if at most this part of its cells is something else.
 _STRANGE = 0.1
 
@@ -58,7 +79,7 @@ def structures_of(flat: Table, nested: Callable[[], Table], *, target: str, task
 
 def _found(flat: Table, nested: Callable[[], Table], task: str) -> Structures | None:
     """The only column of objects, if there is one and no column is called as answers of other tasks are."""
-    from tunesmith.data.words import TARGET_STRONG, name_words
+    from tunesmith.data.words import INPUT, TARGET_STRONG, TEXT_TARGET, name_words
 
     inner = {name.partition(".")[0] for name in flat.names if "." in name}
     texts = [n for n in flat.names if _is_json(flat, n)]
@@ -66,9 +87,14 @@ def _found(flat: Table, nested: Callable[[], Table], task: str) -> Structures | 
         return None
     whole = nested()
     found = [n for n in whole.names if n in (*inner, *texts) and n not in _CONVERSATIONS and _is_json(whole, n)]
-    rivals = [n for n in flat.names if "." not in n and n not in found and name_words(n)[0] in TARGET_STRONG]
-    if task == "auto" and (rivals or any(name in inner for name in _CONVERSATIONS)):
-        return None
+    if task == "auto":
+        plain = [name_words(n)[0] for n in flat.names if "." not in n and n not in found]
+        read = sum(word in INPUT for word in plain)  # a note beside a dialogue is written, a note alone is read
+        rivals = [w for w in plain if w in TARGET_STRONG or (w in TEXT_TARGET and (w not in INPUT or read > 1))]
+        # Objects beside a text are often what is known of the row: only what looks or sounds like an answer is one.
+        found = [n for n in found if {*name_words(n)} & _ANSWERS or _are_spans(whole, n)]
+        if rivals or any(name in inner for name in _CONVERSATIONS):
+            return None
     if len(found) != 1:
         if task == "extract":
             raise DataError(
@@ -78,6 +104,11 @@ def _found(flat: Table, nested: Callable[[], Table], task: str) -> Structures | 
             )
         return None
     return Structures(found[0], _loaded(whole, found[0]), (found[0],), f"'{found[0]}' is the one column of objects")
+
+
+def _are_spans(table: Table, name: str) -> bool:
+    cells = [value for value in table.data[name].slice(0, 100).to_pylist() if value and _is_structure(value)]
+    return any(are_spans(json.loads(cell)) for cell in cells)
 
 
 def without(table: Table, made: Structures) -> Table:
