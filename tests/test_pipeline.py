@@ -5,9 +5,11 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 
 import pytest
 import yaml
+from test_endpoint import Server
 
 import tunesmith as ts
 from tunesmith.core.errors import ConfigError, DataError, RunError
@@ -15,6 +17,7 @@ from tunesmith.core.forecasts import TrackRecord
 from tunesmith.core.run import stage_records
 from tunesmith.forecasting import read_forecast
 from tunesmith.planning import read_plan
+from tunesmith.predicting import predict_lines
 from tunesmith.testing import tiny_encoder
 
 WORDS = {
@@ -121,6 +124,31 @@ def test_a_generalists_predictions_stand_beside_the_shipped_model(finished, opti
     path.write_text('{"message": "something else", "prediction": "billing"}\n', encoding="utf-8")
     with pytest.raises(DataError, match="none of its 1 texts"):
         ts.run(tickets(), out=tmp_path / "run", **options, evaluate=evaluate)
+
+
+def test_what_no_promise_covers_is_handed_on_to_the_endpoint_that_was_configured(options, tmp_path, monkeypatch):
+    monkeypatch.setattr("tunesmith.evaluation.generalist._TARGETS", (0.5,))
+    server = Server()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    generalist = {"endpoint": server.url, "model": "big", "rows": 20, "price": 0.01, "shots": 3}
+    made = ts.run(tickets(400), out=tmp_path / "run", **options, evaluate={"generalist": generalist})
+    assert len(server.asked) == 20
+    assert len(server.asked[0]["messages"]) == 1 + 2 * 3 + 1
+    told = made.report.details["generalist"]
+    assert told["cascade"][0]["n"] == 20
+    assert told["source"] == f"big at {server.url}, shown 3 train rows"
+    strange = "zzz qqq delivery"  # the endpoint answers with the last word; the text is like nothing trained on
+    decided = made.decide([strange, "refund invoice the please charged payment why my"], accept_at=0.5, hand_on=True)
+    assert decided.handed.tolist() == [True, False]
+    assert decided.predictions.values[0] == "delivery"
+    assert len(server.asked) == 21
+    predict_lines(made, [strange], tmp_path / "out.tsv", as_json=True, accept_at=0.5, hand_on=True)
+    assert json.loads((tmp_path / "out.tsv").read_text())["answered_by"] == "generalist"
+    assert len(server.asked) == 21, "what was asked before is not asked again"
+    with pytest.raises(ConfigError, match="accept-at"):
+        predict_lines(made, [strange], None, as_json=True, hand_on=True)
+    server.shutdown()
+    server.server_close()
 
 
 def test_a_missing_input_column_is_named_with_the_nearest(finished):

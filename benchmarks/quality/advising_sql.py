@@ -59,7 +59,9 @@ def _run(name: str, path: Path, asked: argparse.Namespace, known: float | None) 
     import tunesmith as ts
 
     only = ["frequent", "nearest", "template"]
-    if name != "query":  # whatever chooses among the queries of train cannot give one of test: tuning the choice is idle
+    if (
+        name != "query"
+    ):  # whatever chooses among the queries of train cannot give one of test: tuning the choice is idle
         only.append("template_tuned")
     only += ["zero_shot", "few_shot", "lm"] if os.environ.get("ADVISING_LM") else []
     made = ts.run(

@@ -190,6 +190,9 @@ def predict(
     what: Annotated[str, typer.Argument(help="a table, a text, or - for one text per line on stdin")] = "-",
     out: Annotated[Path | None, typer.Option("--out", help="write here instead of to stdout")] = None,
     accept_at: AcceptAt = None,
+    hand_on: Annotated[
+        bool, typer.Option("--hand-on", help="ask the run's generalist for what is not accepted")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Answers of the shipped model: for a table, its columns in order with prediction and confidence added."""
@@ -198,11 +201,13 @@ def predict(
 
     saved = open_run(folder)
     if what != "-" and Path(what).is_file():
-        predict_table(saved, Path(what), out, as_json=as_json, accept_at=accept_at)
+        predict_table(saved, Path(what), out, as_json=as_json, accept_at=accept_at, hand_on=hand_on)
     elif what != "-" and Path(what).suffix.lower() in _TABLES:
         raise ConfigError(f"{what}: no such file.", hint="give an existing table, a text in quotes, or - for stdin.")
     else:
-        predict_lines(saved, sys.stdin if what == "-" else [what], out, as_json=as_json, accept_at=accept_at)
+        predict_lines(
+            saved, sys.stdin if what == "-" else [what], out, as_json=as_json, accept_at=accept_at, hand_on=hand_on
+        )
 
 
 _TABLES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".xlsx")

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from tunesmith.core.config import dump_options
@@ -32,6 +33,7 @@ from tunesmith.data.shapes import expand_json, shape_of
 from tunesmith.data.table import Table, table_of
 from tunesmith.evaluation.acceptance import Acceptance, Decided
 from tunesmith.evaluation.evaluate import evaluate
+from tunesmith.evaluation.generalist import Asking
 from tunesmith.evaluation.page import write_page
 from tunesmith.evaluation.report import History, Report
 from tunesmith.forecasting import settle
@@ -47,7 +49,7 @@ from tunesmith.planning import (
     read_plan,
 )
 from tunesmith.tasks import task as tasks
-from tunesmith.training.ladder import Ladder, Trained
+from tunesmith.training.ladder import Ladder, Trained, prompt_of
 from tunesmith.training.select import select
 from tunesmith.training.systems import Fitted
 from tunesmith.training.train import train
@@ -196,16 +198,39 @@ class SavedRun:
         return self.fitted.predict(self.texts(rows), self._context)
 
     def decide(
-        self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any, *, accept_at: float | None = None
+        self,
+        rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any,
+        *,
+        accept_at: float | None = None,
+        hand_on: bool = False,
     ) -> Decided:
         """The same answers with which of them may go out: of those, a share of at least `accept_at` is right.
 
+        hand_on: ask the generalist that the run was configured with (evaluate.generalist) for the others: their texts
+        are sent to its endpoint.
         accept_at: None is what the run was asked for (0, every answer, if nothing). Raises ConfigError where the
         answers are texts, or no threshold keeps the promise.
         """
         texts = self.texts(rows)
         target = self.accept_at if accept_at is None else accept_at
-        return self.acceptance.decide(self.fitted.predict(texts, self._context), texts, target or 0.0, self._context)
+        made = self.acceptance.decide(self.fitted.predict(texts, self._context), texts, target or 0.0, self._context)
+        return self._handed_on(made, texts) if hand_on else made
+
+    def _handed_on(self, made: Decided, texts: Sequence[str]) -> Decided:
+        """What was not accepted, answered by the generalist; its answers are kept in RUN/handed-on."""
+        wanted = np.flatnonzero(~made.accepted).tolist()
+        said, _ = self._generalist.answers([texts[i] for i in wanted], self.folder / "handed-on")
+        values = list(made.predictions.values)
+        for i, value in zip(wanted, said, strict=True):
+            values[i] = value
+        return replace(made, predictions=replace(made.predictions, values=tuple(values)), handed=~made.accepted)
+
+    @cached_property
+    def _generalist(self) -> Asking:
+        options = self.plan.config.evaluate.generalist
+        return Asking.of(
+            tasks.get(self.data.task), self.data, prompt_of(self.data), options, seed=self.plan.config.seed
+        )
 
     @property
     def accept_at(self) -> float | None:

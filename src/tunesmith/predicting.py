@@ -19,6 +19,7 @@ from tunesmith.core.files import whole
 from tunesmith.core.predictions import Predictions
 from tunesmith.data.reading import read_path
 from tunesmith.evaluation.acceptance import Decided
+from tunesmith.evaluation.generalist import NAME
 from tunesmith.pipeline import SavedRun
 from tunesmith.tasks import Task
 from tunesmith.tasks import task as tasks
@@ -29,12 +30,18 @@ _PIECE = 512
 
 
 def predict_table(
-    saved: SavedRun, path: Path, out: Path | None, *, as_json: bool, accept_at: float | None = None
+    saved: SavedRun,
+    path: Path,
+    out: Path | None,
+    *,
+    as_json: bool,
+    accept_at: float | None = None,
+    hand_on: bool = False,
 ) -> None:
     """Write every row of a table with `prediction` and `confidence` added: csv, or JSON lines with as_json.
 
     accept_at: also `accepted` (yes or no) and `why_not`, so that at least that share of the accepted ones is right;
-    None is what the run ships with.
+    None is what the run ships with. hand_on: ask the run's generalist for the others; `answered_by` says whose it is.
     """
     as_json = as_json or (out is not None and out.suffix == ".jsonl")
     table = read_path(path)
@@ -45,11 +52,12 @@ def predict_table(
     confidence = _free("confidence", names)
     prediction, quoted = _free("prediction", names), _free("quotes", names)
     accepted, why_not = _free("accepted", names), _free("why_not", names)
-    target = _target(saved, accept_at)
+    answered_by = _free("answered_by", names)
+    target = _target(saved, accept_at, hand_on=hand_on)
     with _sink(out) as sink:
         writer: Any = None
         for start in range(0, len(texts), _PIECE):
-            answers, decided = _answers(saved, texts[start : start + _PIECE], target)
+            answers, decided = _answers(saved, texts[start : start + _PIECE], target, hand_on=hand_on)
             sure = answers.confidence
             rows = table.data.slice(start, _PIECE).to_pylist()
             for at, row in enumerate(rows):
@@ -58,10 +66,13 @@ def predict_table(
                 if places is not None:
                     row[prediction], row[quoted] = _read(places[0], as_json), _read(places[1], as_json)
                 if sure is not None:
-                    row[confidence] = round(float(sure[at]), 6)
+                    handed = decided is not None and decided.handed is not None and decided.handed[at]
+                    row[confidence] = None if handed else round(float(sure[at]), 6)
                 if decided is not None:
                     row[accepted] = bool(decided.accepted[at]) if as_json else _YES_NO[bool(decided.accepted[at])]
                     row[why_not] = decided.reasons[at]
+                    if decided.handed is not None:
+                        row[answered_by] = _author(saved, decided, at)
                 if as_json:
                     sink.write(json.dumps(row, ensure_ascii=False) + "\n")
                     continue
@@ -73,15 +84,21 @@ def predict_table(
 
 
 def predict_lines(
-    saved: SavedRun, lines: Iterable[str], out: Path | None, *, as_json: bool, accept_at: float | None = None
+    saved: SavedRun,
+    lines: Iterable[str],
+    out: Path | None,
+    *,
+    as_json: bool,
+    accept_at: float | None = None,
+    hand_on: bool = False,
 ) -> None:
     """One answer per line of text, as the lines come. accept_at: as for a table; what is held back says why."""
-    target = _target(saved, accept_at)
+    target = _target(saved, accept_at, hand_on=hand_on)
     task = tasks.get(saved.data.task)
     size = 1 if lines is sys.stdin and os.isatty(0) else _PIECE  # someone types: answer each line
     with _sink(out) as sink:
         for piece in _pieces((line.rstrip("\n") for line in lines), size):
-            answers, decided = _answers(saved, piece, target)
+            answers, decided = _answers(saved, piece, target, hand_on=hand_on)
             sure = answers.confidence
             for at, text in enumerate(piece):
                 answer = answers.values[at]
@@ -93,6 +110,8 @@ def predict_lines(
                     more: dict[str, Any] = {} if sure is None else {"confidence": round(float(sure[at]), 6)}
                     if decided is not None:
                         more |= {"accepted": bool(decided.accepted[at]), "why_not": decided.reasons[at]}
+                        if decided.handed is not None:
+                            more["answered_by"] = _author(saved, decided, at)
                     sink.write(json.dumps({**made, **more}, ensure_ascii=False) + "\n")
                 elif sure is None:
                     sink.write(f"{_told(task, answer)}\n")
@@ -157,23 +176,36 @@ def label_first(saved: SavedRun, path: Path, n: int) -> list[ToLabel]:
     return [*picked, *spare[: n - len(picked)]]
 
 
-def _target(saved: SavedRun, accept_at: float | None) -> float | None:
+def _author(saved: SavedRun, decided: Decided, at: int) -> str:
+    return NAME if decided.handed is not None and decided.handed[at] else saved.report.winner
+
+
+def _target(saved: SavedRun, accept_at: float | None, *, hand_on: bool = False) -> float | None:
     """The promise asked for, checked before anything is predicted or written; None: none."""
     target = saved.accept_at if accept_at is None else accept_at
+    if hand_on and not target:
+        raise ConfigError(
+            "--hand-on: say with --accept-at which answers are to be kept, such as 0.98.",
+            hint="what no promise covers is then asked of the generalist that the run was configured with.",
+        )
     if target is None or (target == 0.0 and accept_at is not None):
         return None
     saved.acceptance.promise(target)
     return target
 
 
-def _answers(saved: SavedRun, texts: list[str], target: float | None) -> tuple[Predictions, Decided | None]:
+def _answers(
+    saved: SavedRun, texts: list[str], target: float | None, *, hand_on: bool = False
+) -> tuple[Predictions, Decided | None]:
     if target is None:
         return saved.predict(texts), None
-    decided = saved.decide(texts, accept_at=target)
+    decided = saved.decide(texts, accept_at=target, hand_on=hand_on)
     return decided.predictions, decided
 
 
 def _held(decided: Decided, at: int) -> str:
+    if decided.handed is not None:
+        return f"\tby the generalist ({decided.reasons[at]})"
     return f"\tto a person ({decided.reasons[at]})"
 
 

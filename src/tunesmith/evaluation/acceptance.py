@@ -32,12 +32,16 @@ _MOST_LOOKED_AT = 1000
 
 @dataclass(frozen=True)
 class Decided:
-    """Answers, which of them may go out, and why the others may not ("" where one may). All of length n."""
+    """Answers, which of them may go out, and why the others may not ("" where one may). All of length n.
+
+    handed: which answers are a generalist's, to whom those not accepted were handed on; None: to nobody.
+    """
 
     predictions: Predictions
     accepted: NDArray[np.bool_]
     reasons: tuple[str, ...]
     promise: Promise
+    handed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def evaluate(
         decisions=(*history.decisions, *_decisions(ladder, trained)),
         details={
             **about,
-            **_beside(found, task, data, test, references, answers, about, options, ctx),
+            **_beside(found, task, data, test, references, answers, ready, about, options, ctx),
             "data": _about_data(data, test_fingerprint(data, test), openings),
             "ladder": {
                 "candidate": ladder.candidate,
@@ -425,6 +425,7 @@ def _beside(
     test: Rows,
     references: Sequence[str],
     answers: Mapping[str, Answers],
+    ready: Mapping[str, Acceptance],
     about: Mapping[str, Any],
     options: EvaluateOptions,
     ctx: Context,
@@ -432,7 +433,9 @@ def _beside(
     """The generalist that the user configured, if any."""
     if not options.generalist.is_asked:
         return {}
-    stage = Stage(task, data, test, references, found.winner, answers[found.winner])
+    stage = Stage(
+        task, data, test, references, found.winner, answers[found.winner], ready[found.winner], options.accept_at
+    )
     spent = money_spent(about, found.winner, watts=options.watts_per_core, per_kwh=options.price_per_kwh)
     return {
         "generalist": beside_generalist(

@@ -7,7 +7,7 @@ no rung that ships, so it takes no part in the choice.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,18 @@ from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.errors import ConfigError, DataError, did_you_mean
 from tunesmith.core.events import progress
 from tunesmith.core.predictions import Predictions
+from tunesmith.core.statistics import bootstrap_mean
 from tunesmith.data.reading import read_path
 from tunesmith.data.rendering import texts_of
+from tunesmith.evaluation.acceptance import Acceptance
 from tunesmith.evaluation.scores import scores_of
 from tunesmith.evaluation.verdict import Answers, verdict
 from tunesmith.models.endpoint import Endpoint, Said
 from tunesmith.tasks import Prompt, Task
 
 NAME = "generalist"
+# Promises that the pair is judged at, where the run was asked for none.
+_TARGETS = (0.9, 0.95, 0.98, 0.99)
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Stage:
     references: Sequence[str]
     winner: str
     shipped: Answers
+    acceptance: Acceptance | None = None
+    accept_at: float | None = None
 
 
 def beside_generalist(
@@ -123,7 +129,10 @@ def beside_generalist(
         "seconds_per_answer": seconds,
         "specialised": asdict(spent),
         "crossover": crossover(spent, price),
-    }
+        "cascade": [] if stage.acceptance is None else cascade(
+            stage, given, stage.acceptance, (stage.accept_at,) if stage.accept_at else _TARGETS, price, spent, ctx
+        ),
+    }  # fmt: skip
 
 
 def crossover(spent: Spent, price: float | None) -> dict[str, Any]:
@@ -141,18 +150,77 @@ def crossover(spent: Spent, price: float | None) -> dict[str, Any]:
 
 
 def _asked(stage: Stage, prompt: Prompt, options: GeneralistOptions, ctx: Context) -> tuple[Answers, list[Said]]:
-    assert options.endpoint is not None
-    assert options.model is not None
     n = len(stage.test)
     rows = np.sort(np.random.default_rng([ctx.seed, n]).permutation(n)[: options.rows]).astype(np.int64)
-    shown = Prompt(prompt.instruction, prompt.labels, _shots(stage.data, options.shots, seed=ctx.seed), prompt.schema)
-    talks = [stage.task.render(stage.test.texts[int(i)], shown) for i in rows]
-    endpoint = Endpoint(options.endpoint, options.model, options.key_env, options.max_tokens)
-    ctx.emit("note", text=f"asking {options.model} at {options.endpoint} for {len(talks)} answers to test texts")
-    with progress(ctx.emit, "generalist", len(talks)) as tick:
-        said = endpoint.ask_all(talks, ctx.workdir / NAME, at_once=options.at_once, tick=tick)
-    values = tuple(stage.task.parse(answer.text, shown) for answer in said)
+    asking = Asking.of(stage.task, stage.data, prompt, options, seed=ctx.seed)
+    ctx.emit("note", text=f"asking {options.model} at {options.endpoint} for {len(rows)} answers to test texts")
+    with progress(ctx.emit, "generalist", len(rows)) as tick:
+        values, said = asking.answers([stage.test.texts[int(i)] for i in rows], ctx.workdir / NAME, tick=tick)
     return Answers(Predictions(values), None if len(rows) == n else rows), said
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a generalist is asked. prompt: the run's wording, with the train rows that are shown."""
+
+    task: Task
+    prompt: Prompt
+    endpoint: Endpoint
+    at_once: int
+
+    @classmethod
+    def of(cls, task: Task, data: Dataset, prompt: Prompt, options: GeneralistOptions, *, seed: int) -> Asking:
+        """Raises ConfigError where no endpoint is configured."""
+        if options.endpoint is None or options.model is None:
+            raise ConfigError(
+                "no generalist is configured that could be asked.",
+                hint="run with --set evaluate.generalist.endpoint=URL --set evaluate.generalist.model=NAME",
+            )
+        shown = Prompt(prompt.instruction, prompt.labels, _shots(data, options.shots, seed=seed), prompt.schema)
+        endpoint = Endpoint(options.endpoint, options.model, options.key_env, options.max_tokens)
+        return cls(task, shown, endpoint, options.at_once)
+
+    def answers(
+        self, texts: Sequence[str], folder: Path, *, tick: Callable[[int], object] = lambda _: None
+    ) -> tuple[tuple[str | None, ...], list[Said]]:
+        """(parsed answers, what was said), in order; kept in `folder` by what was asked."""
+        talks = [self.task.render(text, self.prompt) for text in texts]
+        said = self.endpoint.ask_all(talks, folder, at_once=self.at_once, tick=tick)
+        return tuple(self.task.parse(answer.text, self.prompt) for answer in said), said
+
+
+def cascade(
+    stage: Stage, given: Answers, acceptance: Acceptance, targets: Sequence[float], price: float | None, spent: Spent,
+    ctx: Context,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """What the pair is worth: answers that a promise covers are ours, the others the generalist's, on common rows.
+
+    Of each target whose promise can be kept: {target, handed_on, score, interval, n, price_per_answer}; score is the
+    mean of the task's first row metric.
+    """
+    n = len(stage.test)
+    ours = np.arange(n) if stage.shipped.rows is None else stage.shipped.rows
+    theirs = np.arange(n) if given.rows is None else given.rows
+    common, at_ours, at_theirs = np.intersect1d(ours, theirs, assume_unique=True, return_indices=True)
+    if not len(common) or acceptance.judged is None or not len(acceptance.judged):
+        return []
+    mine, other = stage.shipped.predictions.take(at_ours), given.predictions.take(at_theirs)
+    texts, truth = [stage.test.texts[int(i)] for i in common], [stage.references[int(i)] for i in common]
+    made = []
+    for target in targets:
+        if not acceptance.judged.promise(target).is_kept:
+            continue
+        kept = acceptance.decide(mine, texts, target, ctx).accepted
+        pair = tuple(a if k else b for a, b, k in zip(mine.values, other.values, kept, strict=True))
+        by_row = stage.task.row_scores(Predictions(pair), truth, texts, stage.data.labels)
+        values = next(iter(by_row.values()))
+        handed = float(1.0 - kept.mean())
+        made.append({
+            "target": target, "handed_on": handed, "metric": next(iter(by_row)), "score": float(values.mean()),
+            "interval": bootstrap_mean(values, resamples=1000, seed=ctx.seed), "n": len(common),
+            "price_per_answer": None if price is None else spent.per_answer + handed * price,
+        })  # fmt: skip
+    return made
 
 
 def _shots(data: Dataset, k: int, *, seed: int) -> tuple[tuple[str, str], ...]:

@@ -50,6 +50,16 @@ def generalist_card(reading: Reading) -> dict[str, Any] | None:
                 ],
             },
         ],
+        "pairs": [
+            {
+                "target": wording.percent(number(row.get("target")), 0),
+                "handed": wording.percent(number(row.get("handed_on"))),
+                "score": wording.percent(number(row.get("score"))),
+                "interval": wording.interval(*pair(row.get("interval")), "accuracy"),
+                "price": _price(number(row.get("price_per_answer")), currency),
+            }
+            for row in rows(told.get("cascade"))
+        ],
         "note": note + " Prices of the specialised model are energy alone, an estimate.",
     }
 
