@@ -27,6 +27,7 @@ from tunesmith.data.rendering import texts_of
 from tunesmith.data.shapes import expand_json
 from tunesmith.evaluation.arms import Replay
 from tunesmith.evaluation.contrast import Contrast, Pool, Prices, contrast
+from tunesmith.evaluation.contrast_page import write_contrast
 from tunesmith.evaluation.curation_page import write_profile
 from tunesmith.evaluation.dense_probe import Vectors
 from tunesmith.evaluation.evaluate import open_test
@@ -151,8 +152,8 @@ def measure_contrast(
 ) -> tuple[Contrast, Measured]:
     """Curate, then train on a generic set, the data as it came and the curated data, equal in rows; same test.
 
-    generic: a table with the data's columns; None: two arms. Writes contrast.json. Opens the sealed test and counts
-    it. Raises DataError where there is no test, or no row of the generic set has one of the data's labels.
+    generic: a table with the data's columns; None: two arms. Writes contrast.json and contrast.html. Opens the sealed
+    test and counts it. Raises DataError where there is no test, or no row of the generic set has a label of the data.
     """
     if seeds < 2:
         raise ConfigError(f"--seeds {seeds}: at least 2 draws of the rows are needed for an interval.")
@@ -189,7 +190,8 @@ def measure_contrast(
     )  # fmt: skip
     result = found.to_dict()
     write_json(made.folder / "contrast.json", result)
-    return found, Measured(made.folder, (made.folder / "contrast.json",), result)
+    write_contrast({"title": made.profile.get("title", ""), **result}, made.folder / "contrast.html")
+    return found, Measured(made.folder, (made.folder / "contrast.html", made.folder / "contrast.json"), result)
 
 
 def _generic(path: Path, data: Dataset, config: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:

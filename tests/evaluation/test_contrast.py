@@ -11,6 +11,7 @@ from curated_case import LABELS, tickets
 from tunesmith.core.context import Context
 from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.evaluation.contrast import Pool, Prices, contrast
+from tunesmith.evaluation.contrast_page import render_contrast
 from tunesmith.evaluation.trainers import SystemTrainer
 from tunesmith.tasks import task as tasks
 from tunesmith.training.systems import Job
@@ -89,3 +90,16 @@ def test_what_cannot_be_compared_is_refused(tmp_path: Path) -> None:
     small = {name: Pool(p.texts[:10], p.targets[:10], p.ask, p.order[:10], 10) for name, p in made.items()}
     with pytest.raises(DataError, match="too few to train on"):
         contrast(small, truth, trainer(tmp_path))
+
+
+def test_the_page_shows_every_arm_and_difference_and_escapes_names(tmp_path: Path) -> None:
+    made, truth = pools()
+    found = contrast(made, truth, trainer(tmp_path), rows=100, seeds=2, prices=Prices(label=0.1), openings=1)
+    page = render_contrast({"title": "<script>alert(1)</script>", **found.to_dict()})
+    assert "<script>alert" not in page
+    assert all(f"<bdi>{arm.name}</bdi>" in page for arm in found.arms)
+    assert all(f"{100 * arm.score:.1f}" in page for arm in found.arms)
+    assert page.count("curated against as it came") >= 2  # the headline's sentence and the picture
+    assert "Cost of data" in page
+    assert "Cost of compute" not in page
+    assert page.count("<svg") == len(found.arms) + 2  # an interval an arm; the differences, wide and narrow

@@ -40,7 +40,13 @@ class Bar:
     high: float
 
 
-def forest(bars: Sequence[Bar], *, narrow: bool, ident: str = "evidence") -> Markup:
+def forest(
+    bars: Sequence[Bar],
+    *,
+    narrow: bool,
+    ident: str = "evidence",
+    title: str = "What each step did to the score, in points",
+) -> Markup:
     """Differences in points with their 95 % intervals, against the line of no difference."""
     width = NARROW if narrow else WIDE
     left, right, row = (14, width - 14, 60) if narrow else (230, width - 100, 44)
@@ -48,7 +54,7 @@ def forest(bars: Sequence[Bar], *, narrow: bool, ident: str = "evidence") -> Mar
     x = Scale(-reach, reach, left, right)
     base = row * len(bars) + 8
     svg = Drawing(
-        f"{ident}-{'n' if narrow else 'w'}", width, base + 44, title="What each step did to the score, in points",
+        f"{ident}-{'n' if narrow else 'w'}", width, base + 44, title=title,
         desc="; ".join(f"{b.name} ({b.note}): {_said(b)}" for b in bars) + ".", css="narrow" if narrow else "wide",
     )  # fmt: skip
     for tick in ticks(-reach, reach, 4 if narrow else 6):
