@@ -34,7 +34,8 @@ def render_contrast(told: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     said = told["lines"][1 + len(arms) :]
     return environment().get_template("contrast.html.j2").render(
-        style=Markup(style), style_hash=f"sha256-{digest}", title=told["title"], headline=said[0][:1].upper() + said[0][1:], lines=said[1:],
+        style=Markup(style), style_hash=f"sha256-{digest}", title=told["title"],
+        headline=said[0][:1].upper() + said[0][1:], lines=said[1:],
         arms=[_arm(arm, axis) for arm in arms],
         axis=f"{100 * axis[0]:.0f} to {100 * axis[1]:.0f}",
         kinds=[kind for kind in ("data", "compute") if any(kind in arm["money"] for arm in arms)],
