@@ -63,7 +63,7 @@ def rows_for(seconds: float, *, per_answer_s: float, n: int) -> tuple[int, str]:
     if rows < min(_FEWEST_ROWS, n):
         needs = _FEWEST_ROWS * work * per_answer_s
         return 0, f"{seconds:.0f} s allow for {room} rows; {_FEWEST_ROWS} would take about {needs:.0f} s."
-    return rows, f"{rows} rows, drawn by the seed: {seconds:.0f} s at about {1000 * per_answer_s:.0f} ms an answer."
+    return rows, f"{rows} rows, drawn by the seed: {seconds:.0f} s at about {1000 * per_answer_s:.1f} ms an answer."
 
 
 def robustness(
