@@ -175,19 +175,11 @@ def _true_quote(a: CitedAnswer, library: Library) -> Citation:
 
 
 def _everything(done: Any, rows: Sequence[dict[str, Any]], library: Library) -> list[dict[str, Any]]:
-    """Every question of the test file; two thirds ask for passages that train questions asked for.
-
-    What ships is asked as a person asks it, the learned ranking as it would ship.
-    """
+    """Every question of the test file; two thirds ask for passages that train questions asked for."""
     questions = [row["Question"] for row in rows]
     golds = [gold_of(_key(p) for p in row["Passages"]) for row in rows]
     made = []
-    said = {done.report.winner: done.predict(questions)}
-    if "ranked" not in said:
-        ladder, trained = Ladder.load(done.folder / "05-select"), Trained.load(done.folder / "07-train")
-        ctx = Context(done.folder, 0, done.plan.limits)
-        said["ranked"] = trained.fitted("ranked", ladder, ctx).predict(questions, ctx)
-    for name, predictions in said.items():
+    for name, predictions in _both(done, questions).items():
         recall = task.get("answer").row_scores(predictions, golds, [], ())["recall_at_5"]
         whole = task.get("answer").score(predictions, golds, [], ())
         interval = bootstrap_mean(recall, resamples=2000, seed=0)
@@ -208,7 +200,20 @@ def _foreign(done: Any, shared: Path) -> list[dict[str, Any]]:
     with (shared / "banking77" / "test.csv").open(encoding="utf-8", newline="") as handle:
         asked = [row["text"] for row in csv.DictReader(handle) if row["text"].rstrip().endswith("?")]
     asked = random.Random(0).sample(asked, 500)
-    made = [CitedAnswer.from_json(value) for value in done.predict(asked).values]
-    silent = sum(answer is not None and answer.abstained for answer in made)
-    told = "questions on another subject (banking77) left unanswered"
-    return [_row(told, silent / len(made), interval=wilson(silent, len(made)), n=len(made))]
+    rows = []
+    for name, predictions in _both(done, asked).items():
+        made = [CitedAnswer.from_json(value) for value in predictions.values]
+        silent = sum(answer is not None and answer.abstained for answer in made)
+        told = f"questions on another subject (banking77) left unanswered ({name})"
+        rows.append(_row(told, silent / len(made), interval=wilson(silent, len(made)), n=len(made)))
+    return rows
+
+
+def _both(done: Any, questions: Sequence[str]) -> dict[str, Any]:
+    """What ships, asked as a person asks it; the learned ranking as it would ship."""
+    said = {done.report.winner: done.predict(questions)}
+    if "ranked" not in said:
+        ladder, trained = Ladder.load(done.folder / "05-select"), Trained.load(done.folder / "07-train")
+        ctx = Context(done.folder, 0, done.plan.limits)
+        said["ranked"] = trained.fitted("ranked", ladder, ctx).predict(questions, ctx)
+    return said

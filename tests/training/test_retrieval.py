@@ -11,7 +11,7 @@ from tunesmith.models.retrieve import FEATURES, Finding, Found, Shelf
 from tunesmith.tasks.citations import verify_citations
 from tunesmith.training.quoting import answers, quote
 from tunesmith.training.ranking import fit_weights, learned
-from tunesmith.training.retrieval import apart, cite_from, gold_places
+from tunesmith.training.retrieval import _certainty, apart, cite_from, gold_places, unsupported
 
 D = len(FEATURES)
 
@@ -58,9 +58,34 @@ def test_without_questions_the_opinions_are_added_up():
 
 def test_nothing_is_cited_that_is_less_probable_than_its_opposite():
     sure = np.array([0.95, 0.9, 0.8, 0.6, 0.55, 0.4, 0.3])
-    assert cite_from(sure, np.ones(7, bool), precision=0.9) == pytest.approx(0.55)
-    assert cite_from(sure, np.array([1, 1, 1, 0, 0, 0, 0], bool), precision=0.9) == pytest.approx(0.8)
+    assert cite_from(sure, np.ones(7, bool), precision=0.9) == pytest.approx(0.55, abs=1e-5)
+    assert cite_from(sure, np.array([1, 1, 1, 0, 0, 0, 0], bool), precision=0.9) == pytest.approx(0.8, abs=1e-5)
     assert cite_from(sure, np.zeros(7, bool), precision=0.9) == pytest.approx(0.9)
+
+
+def test_without_its_gold_passages_a_question_finds_the_next():
+    found = Found(np.array([[4, 2, 7], [1, 3, 5], [6, 8, 9]]), np.array([[3.0, 2.0, 1.0]] * 3))
+    made = unsupported(found, [{4}, {1, 3}, {0}])
+    assert made.at[:, 0].tolist() == [2, 6]  # of the second question one other passage is left: it is left out
+    assert made.score.tolist() == [[2.0, 1.0, 1.0], [3.0, 2.0, 1.0]]
+
+
+def test_probabilities_are_right_as_often_as_they_say_and_never_certain():
+    rng = np.random.default_rng(0)
+    gap = rng.exponential(2.0, 2000)
+    score = np.stack([gap, np.zeros(2000), *[np.full(2000, -1.0)] * 4], axis=1)
+    right = rng.random(2000) < 1 / (1 + np.exp(1 - gap))
+    found = Found(np.tile(np.arange(6), (2000, 1)), score)
+    sure = _certainty(found, [{0} if r else {9} for r in right]).of(found)
+    for low, high in ((0.0, 0.5), (0.5, 0.8), (0.8, 1.0)):
+        some = (sure >= low) & (sure < high)
+        assert abs(sure[some].mean() - right[some].mean()) < 0.05
+    alike = Found(found.at[:40], np.tile([2.0, 1.0, 0.5, 0.4, 0.3, 0.2], (40, 1)))  # questions of one form
+    same = _certainty(alike, [{0}] * 40)
+    assert same.of(alike).min() > 0.9
+    assert same.of(Found(found.at[:1], np.zeros((1, 6))))[0] < 0.5
+    few = Found(found.at[:5], score[:5])
+    assert _certainty(few, [{0}] * 5).of(few).max() < 0.999
 
 
 def test_no_passage_is_on_both_sides():

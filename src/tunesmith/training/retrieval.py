@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Of what is cited, how much should be right; and nothing is cited that is less probable than its opposite.
-PRECISION, LEAST_SURE = 0.88, 0.5
+PRECISION, LEAST_SURE = 0.86, 0.5
 # Questions at once: bounds the memory of their scores over a large library.
 CHUNK = 64
 _PARTS = 4  # of the passages, for questions whose passages no train question had
 _FEWEST_APART = 30
+# Questions of one form may all be equally far ahead; and a bound must not hang on the last digit of a probability.
+_LEAST_SPREAD, _LAST_DIGIT = 0.01, 1e-6
 
 
 class Finder(Protocol):
@@ -62,8 +64,8 @@ class Certainty:
         """(n,) probabilities."""
         if not len(found):
             return np.zeros(0)
-        logits = self.head.logits((_ahead(found) - self.mean) / self.scale)
-        return np.asarray(1 / (1 + np.exp(np.clip(logits[:, 0] - logits[:, 1], -60, 60))), dtype=np.float64)
+        ahead = _log_odds(self.head, (_ahead(found) - self.mean) / self.scale)
+        return np.asarray(1 / (1 + np.exp(np.clip(-ahead, -60, 60))), dtype=np.float64)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """What to save, by name."""
@@ -156,7 +158,7 @@ def finish(
     """
     found, golds = seen
     right = first_is_right(found, golds)
-    certainty = _certainty(found, right)
+    certainty = _certainty(found, golds)
     if job.frozen and "cite_at" in job.options:
         cite_at = float(job.options["cite_at"])
     else:
@@ -172,7 +174,7 @@ def cite_from(sure: NDArray[np.float64], right: NDArray[np.bool_], *, precision:
     order = np.argsort(-sure, kind="stable")
     held = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero((held >= precision) & (sure[order] >= LEAST_SURE))
-    return float(sure[order][good[-1]]) if good.size else max(LEAST_SURE, precision)
+    return max(LEAST_SURE, float(sure[order][good[-1]]) - _LAST_DIGIT) if good.size else max(LEAST_SURE, precision)
 
 
 def apart(golds: Sequence[set[int]], *, seed: int) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -205,22 +207,55 @@ def train_rows(rows: Rows, library: Library) -> tuple[tuple[str, ...], list[set[
     return tuple(rows.texts[i] for i in at), [golds[i] for i in at]
 
 
-def _certainty(found: Found, right: NDArray[np.bool_]) -> Certainty:
-    """Two made-up questions stand beside the real ones, so that nothing is ever certain: a usual one that is right, and
-    one to which all passages are alike and of which none is right.
+def _certainty(found: Found, golds: Sequence[set[int]]) -> Certainty:
+    """How far ahead a right passage is, learned against what is found when the right ones are missing.
+
+    Every question is shown a second time without its gold passages: what then comes first is wrong, however far ahead.
+    From that follows what counts; the probabilities themselves are those of the questions as they are. Two made-up
+    questions stand beside them, so that nothing is ever certain: a usual one that is right, and one to which all
+    passages are alike and of which none is right.
     """
     if not len(found):
         raise DataError(
             "no train question names a passage of the library, so nothing can be learned.",
             hint="bring questions with their passages, or check --documents and --target.",
         )
+    right = first_is_right(found, golds).astype(np.int64)
     features = _ahead(found)
-    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), _LEAST_SPREAD)
     alike = np.array([features[:, 0].min(), 0.0, 0.0, -np.log(max(1, found.score.shape[1] - 1))])
-    rows = np.vstack([features, mean, alike])
-    said = np.concatenate([right.astype(np.int64), [1, 0]])
-    head = fit_logistic((rows - mean) / scale, said, np.ones(len(said)), n_labels=2, C=1.0)
-    return Certainty(head, mean, scale)
+    rows = (np.vstack([features, mean, alike]) - mean) / scale
+    said = np.concatenate([right, [1, 0]])
+    missing = (_ahead(unsupported(found, golds)) - mean) / scale
+    both, none = np.vstack([rows, missing]), np.concatenate([said, np.zeros(len(missing), dtype=np.int64)])
+    head = fit_logistic(both, none, np.ones(len(none)), n_labels=2, C=1.0)
+    ahead = _log_odds(head, rows)
+    level = fit_logistic(ahead[:, None], said, np.ones(len(said)), n_labels=2, C=1.0)
+    # A line of a line is a line: what is kept is one head.
+    slope = (level.weight[1] - level.weight[0]) / 2
+    bias = slope * (head.bias[1] - head.bias[0]) + (level.bias[1] - level.bias[0]) / 2
+    weight = slope * (head.weight[1] - head.weight[0])
+    return Certainty(
+        LinearHead(np.stack([-weight, weight]).astype(np.float32), np.array([-bias[0], bias[0]], dtype=np.float32)),
+        mean,
+        scale,
+    )
+
+
+def unsupported(found: Found, golds: Sequence[set[int]]) -> Found:
+    """What would be found without the gold passages; questions that have fewer than two others are left out."""
+    hit = np.array([[int(at) in gold for at in row] for row, gold in zip(found.at, golds, strict=True)], dtype=bool)
+    some = (~hit).sum(axis=1) >= min(2, found.at.shape[1])
+    last = np.argsort(hit[some], axis=1, kind="stable")  # gold ones behind the others
+    at = np.take_along_axis(found.at[some], last, axis=1)
+    score = np.take_along_axis(np.where(hit, -np.inf, found.score)[some], last, axis=1)
+    lowest = np.where(np.isfinite(score), score, np.inf).min(axis=1, keepdims=True, initial=np.inf)
+    return Found(at, np.where(np.isfinite(score), score, lowest))
+
+
+def _log_odds(head: LinearHead, features: NDArray[np.float64]) -> NDArray[np.float64]:
+    logits = head.logits(features)
+    return np.asarray(logits[:, 1] - logits[:, 0], dtype=np.float64)
 
 
 def _ahead(found: Found) -> NDArray[np.float64]:
