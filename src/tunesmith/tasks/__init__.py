@@ -89,6 +89,24 @@ class Task(Protocol):
         ...
 
 
+class Averaged:
+    """A Task whose `score` says all that its row metrics, averaged, and its corpus metrics say."""
+
+    row_scores: Callable[..., Mapping[str, NDArray[np.float64]]]
+    corpus_scores: Callable[..., Mapping[str, Callable[[NDArray[np.int64]], float]]]
+
+    def score(
+        self, predictions: Predictions, references: Sequence[str], sources: Sequence[str], labels: Sequence[str]
+    ) -> Mapping[str, float]:
+        """Every metric of the task over these rows."""
+        import numpy as np
+
+        everything = np.arange(len(references))
+        rows = self.row_scores(predictions, references, sources, labels)
+        corpus = self.corpus_scores(predictions, references, sources, labels)
+        return {name: float(v.mean()) for name, v in rows.items()} | {name: f(everything) for name, f in corpus.items()}
+
+
 def is_costly(task: Task) -> bool:
     """Whether judging an answer takes long, as a task may say by `is_costly_to_judge`; then no more is than must be."""
     return bool(getattr(task, "is_costly_to_judge", False))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.core.predictions import Predictions
-from tunesmith.tasks import Message, Prompt, task, turns
+from tunesmith.tasks import Averaged, Message, Prompt, task, turns
 from tunesmith.tasks.citations import CitedAnswer, references_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AT = 5  # how many passages a reader is ready to look at
 
 
-class Answer:
+class Answer(Averaged):
     """Passages for a question. Leads with recall_at_5; what is cited is held to citation_precision."""
 
     name = "answer"
@@ -98,14 +98,6 @@ class Answer:
             dtype=np.float64,
         ).reshape(-1, 2)
         return {"citation_precision": lambda at: float(counts[at, 0].sum() / max(1.0, counts[at, 1].sum()))}
-
-    def score(
-        self, predictions: Predictions, references: Sequence[str], sources: Sequence[str], labels: Sequence[str]
-    ) -> Mapping[str, float]:
-        everything = np.arange(len(references))
-        corpus = self.corpus_scores(predictions, references, sources, labels)
-        rows = self.row_scores(predictions, references, sources, labels)
-        return {name: float(v.mean()) for name, v in rows.items()} | {name: f(everything) for name, f in corpus.items()}
 
 
 def cited_right(value: str | None, target: str) -> tuple[int, int]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from tunesmith.core.predictions import Predictions
 from tunesmith.core.statistics import macro_f1
-from tunesmith.tasks import Message, Prompt, task, turns
+from tunesmith.tasks import Averaged, Message, Prompt, task, turns
 from tunesmith.tasks.metrics import all_labels, brier, codes, expected_calibration_error, log_loss
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LONGEST_LABEL = 60
 _LABELS_IN_ONE_LINE = 8
 
 
-class Classify:
+class Classify(Averaged):
     """One label per text. Leads with macro-F1, so that rare labels count as much as common ones."""
 
     name = "classify"
@@ -104,14 +104,6 @@ class Classify:
             confidence, right = sure, truth == said
             scores["ece"] = lambda at: expected_calibration_error(confidence[at], right[at])
         return scores
-
-    def score(
-        self, predictions: Predictions, references: Sequence[str], sources: Sequence[str], labels: Sequence[str]
-    ) -> Mapping[str, float]:
-        everything = np.arange(len(references))
-        corpus = self.corpus_scores(predictions, references, sources, labels)
-        rows = self.row_scores(predictions, references, sources, labels)
-        return {name: f(everything) for name, f in corpus.items()} | {name: float(v.mean()) for name, v in rows.items()}
 
 
 def humanise(column: str) -> str:

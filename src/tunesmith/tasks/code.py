@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.core.predictions import Predictions
-from tunesmith.tasks import Message, Prompt, task, turns
+from tunesmith.tasks import Averaged, Message, Prompt, task, turns
 from tunesmith.tasks.classify import humanise
 from tunesmith.tasks.judging import Language, Reference, execute, python, sql
 
@@ -25,7 +25,7 @@ _PYTHON_MARKS = re.compile(
 _LOOKED_AT = 300  # targets that detection reads
 
 
-class Code:
+class Code(Averaged):
     """Code for a text. Leads with the share of rows solved, by the strongest evidence that each row has."""
 
     name = "code"
@@ -87,14 +87,6 @@ class Code:
         python.judge_all([r.text for r in read if r.tests], [r for r in read if r.tests])
         broken = np.array([bool(r.tests) and not python.way_for(r).passed for r in read], dtype=np.float64)
         return {"broken_tests": lambda at: float(broken[at].mean())}
-
-    def score(
-        self, predictions: Predictions, references: Sequence[str], sources: Sequence[str], labels: Sequence[str]
-    ) -> Mapping[str, float]:
-        everything = np.arange(len(references))
-        corpus = self.corpus_scores(predictions, references, sources, labels)
-        rows = self.row_scores(predictions, references, sources, labels)
-        return {name: float(v.mean()) for name, v in rows.items()} | {name: f(everything) for name, f in corpus.items()}
 
 
 def language_of(text: str) -> Language:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.core.predictions import Predictions
-from tunesmith.tasks import Message, Prompt, task, turns
+from tunesmith.tasks import Averaged, Message, Prompt, task, turns
 from tunesmith.tasks.classify import humanise
 from tunesmith.tasks.schema import describe, read_schema
 from tunesmith.tasks.values import Shape, dump, fault, same
@@ -25,7 +25,7 @@ _MOST_FIELDS = 12
 Units = Counter[tuple[str, str]]
 
 
-class Extract:
+class Extract(Averaged):
     """A JSON value for a text. Leads with the fields it gets right, counted over all rows (micro F1).
 
     A field is a plain value at its place, or a whole object of a list (a span: its type and its text). Values are
@@ -96,14 +96,6 @@ class Extract:
         for name in _common_fields(tuple(references)):
             scores[f"f1 of {name}"] = _of_one_field(predictions, references, name)
         return scores
-
-    def score(
-        self, predictions: Predictions, references: Sequence[str], sources: Sequence[str], labels: Sequence[str]
-    ) -> Mapping[str, float]:
-        everything = np.arange(len(references))
-        corpus = self.corpus_scores(predictions, references, sources, labels)
-        rows = self.row_scores(predictions, references, sources, labels)
-        return {name: float(v.mean()) for name, v in rows.items()} | {name: f(everything) for name, f in corpus.items()}
 
 
 def units(value: Any) -> Units:

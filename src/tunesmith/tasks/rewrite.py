@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.core.predictions import Predictions
-from tunesmith.tasks import Message, Prompt, task, turns
+from tunesmith.tasks import Averaged, Message, Prompt, task, turns
 from tunesmith.tasks.classify import humanise
 from tunesmith.tasks.facts import fact_f1, unsupported_numbers, unsupported_rate
 from tunesmith.tasks.metrics import (
@@ -29,7 +29,7 @@ _PLAIN_INPUTS = ("text", "input", "prompt", "source", "instruction", "x", "body"
 _PLAIN_TARGETS = ("text", "output", "completion", "chosen", "target", "response", "answer", "y", "label", "result")
 
 
-class Rewrite:
+class Rewrite(Averaged):
     """A text for a text. Leads with the facts it gets right, and is held to the facts its source states."""
 
     name = "rewrite"
@@ -92,14 +92,6 @@ class Rewrite:
             "style_distance": lambda at: style_distance(a[at], b[at]),
             "unsupported_numbers": lambda at: float(numbers[at, 0].sum() / max(1, numbers[at, 1].sum())),
         }
-
-    def score(
-        self, predictions: Predictions, references: Sequence[str], sources: Sequence[str], labels: Sequence[str]
-    ) -> Mapping[str, float]:
-        everything = np.arange(len(references))
-        corpus = self.corpus_scores(predictions, references, sources, labels)
-        rows = self.row_scores(predictions, references, sources, labels)
-        return {name: float(v.mean()) for name, v in rows.items()} | {name: f(everything) for name, f in corpus.items()}
 
 
 task("rewrite")(Rewrite())
