@@ -1,7 +1,7 @@
 """Whether what is forecast of a run comes true: minutes and CPU inside their 80 % intervals, peak memory within 15 %.
 
 Real runs of many kinds, one after the other. The interval of each is learnt from the runs of all other tables, so
-nothing of a table is known beforehand. 45 minutes of a quiet core.
+nothing of a table is known beforehand. 25 minutes of a quiet core.
 
     python benchmarks/quality/forecast.py   # from results/: what the product leans on before it has runs of its own
 """
@@ -26,14 +26,13 @@ from tunesmith.core.statistics import binomial_two_sided, wilson
 _QUANTITIES = {"minutes": "min", "CPU minutes": "min", "peak memory": "MB"}
 # (table, rows or None for all, budget)
 RUNS: tuple[tuple[str, int | None, str], ...] = (
-    ("polarity:amazon", None, "1m"), ("polarity:film", 2500, "1m"), ("polarity:opinion", 1500, "2m"),
-    ("polarity:tweets", 3000, "90s"), ("messages", None, "1m"), ("messages", 800, "2m"), ("messages", 3000, "90s"),
-    ("news", 2000, "1m"), ("news", 6000, "2m"), ("news", None, "90s"), ("comments", None, "1m"),
-    ("comments", 600, "90s"), ("tweets:pcm", 2000, "1m"), ("tweets:kin", None, "90s"), ("tweets:swa", None, "1m"),
-    ("tweets:twi", 1500, "1m"), ("tweets:arq", None, "1m"), ("tweets:ary", 2000, "90s"), ("intents:20", None, "2m"),
-    ("intents:10", 600, "1m"), ("intents:40", 2000, "90s"), ("intents", None, "3m"), ("notes", 200, "2m"),
-    ("notes", 500, "3m"), ("summaries", 200, "2m"), ("queries", 400, "90s"), ("queries", 1500, "3m"),
-    ("polarity", 4000, "3m"),
+    ("polarity:amazon", None, "45s"), ("polarity:film", 2500, "40s"), ("polarity:opinion", 1500, "60s"),
+    ("polarity:tweets", 3000, "45s"), ("messages", None, "40s"), ("messages", 800, "60s"), ("messages", 3000, "45s"),
+    ("news", 2000, "40s"), ("news", 6000, "60s"), ("comments", None, "40s"), ("comments", 600, "60s"),
+    ("tweets:pcm", 2000, "40s"), ("tweets:kin", None, "45s"), ("tweets:swa", None, "40s"), ("tweets:twi", 1500, "60s"),
+    ("tweets:ary", 2000, "45s"), ("intents:20", None, "60s"), ("intents:10", 600, "40s"), ("intents:40", 2000, "45s"),
+    ("intents", None, "90s"), ("notes", 200, "60s"), ("notes", 500, "90s"), ("summaries", 200, "60s"),
+    ("polarity", 4000, "90s"),
 )  # fmt: skip
 
 
