@@ -101,7 +101,7 @@ def test_a_changed_document_is_another_run(made, tmp_path):
     (tmp_path / "documents" / "lunch.txt").write_text(text.replace("house", "building"), encoding="utf-8")
     assert read_library([tmp_path / "documents"]).fingerprint != Library(library.passages[-8:]).fingerprint
     kept = json.loads((folder / "run" / "01-ingest" / "stage.json").read_text())
-    assert "documents" in kept["options"][0]
+    assert "documents" in kept["options"][0]["beside"]
 
 
 def test_documents_for_another_task_are_refused(made, tmp_path):

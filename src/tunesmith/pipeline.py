@@ -325,14 +325,18 @@ def _merge(table: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """Options laid over a config table; keys of `data` may be given at the top."""
     from dataclasses import fields
 
-    from tunesmith.data.ingest import IngestOptions
+    from tunesmith.data.ingest import Beside, IngestOptions
 
+    beside = {f.name for f in fields(Beside)}
     short = {f.name for f in fields(IngestOptions)}
     top = {f.name for f in fields(Config)}
     merged = {key: dict(value) if isinstance(value, Mapping) else value for key, value in table.items()}
     for key, value in options.items():
         if key in top and isinstance(value, Mapping):
             merged[key] = {**(merged.get(key) or {}), **value}
+        elif key in beside:
+            data = merged["data"]
+            merged["data"] = {**data, "beside": {**(data.get("beside") or {}), key: value}}
         elif key in short and key not in top:
             merged["data"] = {**merged["data"], key: value}
         else:

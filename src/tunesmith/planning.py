@@ -155,9 +155,8 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
     old = read_plan(folder / "plan.yaml")
     refuse_too_little(config.max_memory)
     machine_from = _hash(config.threads, config.device, config.dtype, config.max_memory, library_versions())
-    given = config.data.documents
-    documents = given if isinstance(given, tuple) else (given,)
-    asked = (*paths_of(config.data), config.data.test, config.data.dev, config.data.database, *documents)
+    beside = config.data.beside
+    asked = (*paths_of(config.data), config.data.test, config.data.dev, beside.database, *beside.shelves)
     files = [p for p in asked if p is not None]
     for file in files:
         existing(file)
@@ -172,7 +171,8 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
         config, made = _decide_machine(config)
         decisions += made
     if old is not None and old.made_from.get("data") == data_from:
-        config = replace(config, data=replace(old.config.data, path=config.data.path, documents=config.data.documents))
+        beside = replace(beside, tests=old.config.data.beside.tests)
+        config = replace(config, data=replace(old.config.data, path=config.data.path, beside=beside))
         decisions += [d for d in old.decisions if d.what.startswith("data.")]
     else:
         emit("note", text=f"looking at {', '.join(p.name for p in files)}")
@@ -472,9 +472,14 @@ def _relative_to(table: Any, base: Path) -> Any:
     if not isinstance(table, Mapping):
         return table
     found = dict(table)
-    for key in ("path", "test", "dev", "database", "reviews", "documents"):
-        if isinstance(found.get(key), str) and not Path(found[key]).is_absolute():
-            found[key] = str(base / found[key])
+    for key in ("path", "test", "dev", "reviews", "schema", "database", "documents"):
+        value = found.get(key)
+        if isinstance(value, str):
+            found[key] = str(base / value)  # an absolute path stays what it is
+        elif isinstance(value, list | tuple):
+            found[key] = [str(base / one) if isinstance(one, str) else one for one in value]
+    if "beside" in found:
+        found["beside"] = _relative_to(found["beside"], base)
     return found
 
 

@@ -11,7 +11,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import JUDGED_BY, Dataset
 from tunesmith.core.errors import DataError, SandboxUnavailable
 from tunesmith.core.sandbox import protections
-from tunesmith.data.ingest import IngestOptions, ingest, profile
+from tunesmith.data.ingest import Beside, IngestOptions, ingest, profile
 
 confined = pytest.mark.skipif(bool(protections().lacks), reason="no sandbox here")
 WORDS = (
@@ -88,7 +88,7 @@ def test_tests_of_test_rows_are_sealed(tmp_path):
 def test_a_database_goes_with_the_run(tmp_path, monkeypatch):
     script = tmp_path / "shop.sql"
     script.write_text(SCHEMA)
-    data = _read(IngestOptions(_queries(tmp_path), database=script), tmp_path)
+    data = _read(IngestOptions(_queries(tmp_path), beside=Beside(database=script)), tmp_path)
     first = data.fingerprint
     data.save(tmp_path / "01-ingest")
     script.unlink()
@@ -113,7 +113,7 @@ def test_a_database_goes_with_the_run(tmp_path, monkeypatch):
 def test_a_database_that_judges_nothing_is_refused(script, why, tmp_path):
     (tmp_path / "shop.sql").write_text(script)
     with pytest.raises(DataError, match=why) as raised:
-        _read(IngestOptions(_queries(tmp_path), database=tmp_path / "shop.sql"), tmp_path)
+        _read(IngestOptions(_queries(tmp_path), beside=Beside(database=tmp_path / "shop.sql")), tmp_path)
     assert raised.value.hint
 
 
@@ -139,19 +139,19 @@ def test_judges_of_what_is_no_code_are_refused(tmp_path):
     ]
     path = _written(tmp_path / "labels.jsonl", rows)
     with pytest.raises(DataError, match="--database judges code"):
-        profile(IngestOptions(path, target="label", database=tmp_path / "shop.sql"))
+        profile(IngestOptions(path, target="label", beside=Beside(database=tmp_path / "shop.sql")))
 
 
 def test_a_column_of_tests_that_is_not_there_is_told(tmp_path):
     with pytest.raises(DataError, match="checks"):
-        profile(IngestOptions(_queries(tmp_path), tests="checks"))
+        profile(IngestOptions(_queries(tmp_path), beside=Beside(tests="checks")))
 
 
 @confined
 def test_tests_and_a_database_exclude_each_other(tmp_path):
     (tmp_path / "shop.sql").write_text(SCHEMA)
     with pytest.raises(DataError, match="not by both"):
-        _read(IngestOptions(_exercises(tmp_path), database=tmp_path / "shop.sql"), tmp_path)
+        _read(IngestOptions(_exercises(tmp_path), beside=Beside(database=tmp_path / "shop.sql")), tmp_path)
 
 
 def test_without_a_sandbox_nothing_begins(tmp_path, monkeypatch):

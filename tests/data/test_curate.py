@@ -108,7 +108,7 @@ def test_options_are_few_and_have_help() -> None:
     from dataclasses import fields
 
     for options in (IngestOptions, CurateOptions):
-        assert len(fields(options)) <= 15
+        assert len(fields(options)) <= 16
         assert all(field.metadata.get("help") for field in fields(options))
 
 

@@ -13,7 +13,7 @@ from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import DataError
 from tunesmith.data.detect import Unsure
 from tunesmith.data.fields import infer
-from tunesmith.data.ingest import IngestOptions, ingest, profile
+from tunesmith.data.ingest import Beside, IngestOptions, ingest, profile
 from tunesmith.data.offsets import learned, placed
 from tunesmith.tasks.schema import read_schema
 
@@ -106,11 +106,11 @@ def test_a_schema_that_the_data_does_not_obey_is_refused_with_the_row(tmp_path):
     path = tmp_path / "schema.json"
     path.write_text(json.dumps(schema), encoding="utf-8")
     with pytest.raises(DataError, match=r"a.jsonl: row 7: count \(6\) is out of bounds"):
-        _ingested(_write(tmp_path / "a.jsonl", rows), schema=path)
+        _ingested(_write(tmp_path / "a.jsonl", rows), beside=Beside(schema=path))
     schema["properties"]["count"]["minimum"] = 9
     path.write_text(json.dumps(schema), encoding="utf-8")
     with pytest.raises(DataError, match=r"schema.json at /properties/count: .* leave nothing"):
-        _ingested(tmp_path / "a.jsonl", schema=path)
+        _ingested(tmp_path / "a.jsonl", beside=Beside(schema=path))
 
 
 def test_a_given_schema_makes_numbers_of_cells(tmp_path):
@@ -121,7 +121,7 @@ def test_a_given_schema_makes_numbers_of_cells(tmp_path):
     )
     cells = [f"{r['text']},{r['order']['who']},{r['order']['count']}" for r in _rows()]
     (tmp_path / "a.csv").write_text("\n".join(["text,who,count", *cells]), encoding="utf-8")
-    data = _ingested(tmp_path / "a.csv", task="extract", target="who,count", schema=path)
+    data = _ingested(tmp_path / "a.csv", task="extract", target="who,count", beside=Beside(schema=path))
     assert all(isinstance(json.loads(t)["count"], int) for t in data.rows("train").targets)
 
 

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import DataError
-from tunesmith.core.files import whole
 from tunesmith.core.library import Library
 from tunesmith.data.code_columns import NO_TESTS, find_tests, judges_of
 from tunesmith.data.columns import Column
@@ -22,6 +21,7 @@ from tunesmith.data.decisions import NO_TARGET
 from tunesmith.data.detect import Asked, Decision, Detected, detect, detect_unmeasured
 from tunesmith.data.documents import read_library
 from tunesmith.data.duplicates import Groups, copies_of, group_texts
+from tunesmith.data.examples import examples, seal, with_original, with_rejected, with_tests
 from tunesmith.data.fields import bound_answers, describe_answers
 from tunesmith.data.golds import GOLD, Linked, link
 from tunesmith.data.labels import Labels, clean_labels
@@ -44,8 +44,31 @@ if TYPE_CHECKING:
 
 # Below this a split leaves nothing to measure with.
 _FEWEST_ROWS = 10
-_MOST_SLICES = 4
-_MOST_SLICE_VALUES = 12
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What single tasks need beside the table."""
+
+    schema: Path | None = field(
+        default=None,
+        metadata={"help": "JSON Schema of the answers, for extract; found out if not given", "content": True},
+    )
+    tests: str = field(
+        default="auto", metadata={"help": "column with tests that judge code (asserts in Python); 'none' for none"}
+    )
+    database: Path | None = field(
+        default=None, metadata={"help": "SQLite file or script that queries are judged on", "content": True}
+    )
+    documents: Path | tuple[Path, ...] | None = field(
+        default=None, metadata={"help": "what questions are answered from: files and folders", "content": True}
+    )
+
+    @property
+    def shelves(self) -> tuple[Path, ...]:
+        """The files and folders of `documents`."""
+        given = self.documents if isinstance(self.documents, tuple) else (self.documents,)
+        return tuple(path for path in given if path is not None)
 
 
 @dataclass(frozen=True)
@@ -63,24 +86,11 @@ class IngestOptions:
         default="auto", metadata={"help": "columns that the model is given"}
     )
     task: str = field(default="auto", metadata={"help": "what is learned: tunesmith list tasks"})
-    schema: Path | None = field(
-        default=None,
-        metadata={"help": "JSON Schema of the answers, for extract; found out if not given", "content": True},
-    )
-    tests: str = field(
-        default="auto", metadata={"help": "column with tests that judge code (asserts in Python); 'none' for none"}
-    )
-    database: Path | None = field(
-        default=None, metadata={"help": "SQLite file or script that queries are judged on", "content": True}
-    )
     test: Path | None = field(
         default=None, metadata={"help": "ready-made test file with the same columns", "content": True}
     )
     dev: Path | None = field(
         default=None, metadata={"help": "ready-made dev file with the same columns", "content": True}
-    )
-    documents: Path | tuple[Path, ...] | None = field(
-        default=None, metadata={"help": "what questions are answered from: files and folders", "content": True}
     )
     split: str = field(default="auto", metadata={"help": "column that says train, dev or test; 'none' to ignore one"})
     group: str | None = field(
@@ -101,6 +111,7 @@ class IngestOptions:
     )
     delimiter: str | None = field(default=None, metadata={"help": "character between the cells of a csv file"})
     encoding: str | None = field(default=None, metadata={"help": "encoding of the file, such as cp1252"})
+    beside: Beside = field(default_factory=Beside, metadata={"help": "what single tasks need beside the table"})
 
 
 @dataclass(frozen=True)
@@ -149,8 +160,8 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     judges: list[str] | None = None
     files: dict[str, str] = {}
     if found.task == "code":
-        tests = None if options.tests == NO_TESTS else options.tests
-        judges, files = judges_of(table, answers, tests=tests, database=options.database, ctx=ctx)
+        tests = None if options.beside.tests == NO_TESTS else options.beside.tests
+        judges, files = judges_of(table, answers, tests=tests, database=options.beside.database, ctx=ctx)
     texts = rendered.texts
     duplicates = group_texts(texts)
     groups = _groups(table, options, duplicates)
@@ -160,7 +171,7 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         _require_classes(options, found.target, answers, splits)
     schema = ""
     if parts is not None:
-        schema, answers = bound_answers(parts, options.schema, texts, splits, _place(table))
+        schema, answers = bound_answers(parts, options.beside.schema, texts, splits, _place(table))
     leaks = copies_of(texts, duplicates.near, splits == "test") & ((splits == "train") | (splits == "dev"))
     notes = describe_data(
         found,
@@ -204,16 +215,16 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     said = table.values(found.target) if found.target else [None] * len(table)
     hashes = content_hashes(raw, said)
     names = tuple(sorted({a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"}))
-    columns = _table(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes)
-    columns = _with_original(columns, raw, said)
-    columns = _with_rejected(columns, None if about.rejected is None else table.values(about.rejected))
+    columns = examples(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes)
+    columns = with_original(columns, raw, said)
+    columns = with_rejected(columns, None if about.rejected is None else table.values(about.rejected))
     data = Dataset(
-        _with_tests(columns, judges),
+        with_tests(columns, judges),
         found.task,
         names if found.task == "classify" else (),
         found.inputs,
         found.target,
-        _seal(ctx.workdir / "test_targets.parquet", answers, splits, judges),
+        seal(ctx.workdir / "test_targets.parquet", answers, splits, judges),
         notes,
         schema,
         shelf=shelf,
@@ -259,10 +270,10 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     if options.target == NO_TARGET and options.target not in table.names:
         shape = None
     target, inputs, task = options.target, options.inputs, options.task
-    if options.schema is not None and task == "auto":
+    if options.beside.schema is not None and task == "auto":
         task = "extract"
     decisions: list[Decision] = []
-    linked = _linked(table, options) if options.task == "answer" or options.documents is not None else None
+    linked = _linked(table, options) if options.task == "answer" or options.beside.documents is not None else None
     made = None
     if linked is not None:
         table, target, task, inputs, shape = linked.table, GOLD, "answer", (linked.question,), None
@@ -288,7 +299,7 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         told = "you said so" if options.task == "extract" else "its answers are objects or lists"
         kept = tuple(replace(d, why=told) if d.what == "task" else d for d in found.decisions)
         found = replace(found, task="extract", decisions=kept)
-    if options.schema is not None and made is None:
+    if options.beside.schema is not None and made is None:
         raise DataError(
             f"{name}: a schema is for the task extract; '{found.target}' makes this {found.task}.",
             hint="leave --schema out, or name the columns with the fields:  --task extract --target COLUMN",
@@ -310,11 +321,11 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         inputs=found.inputs,
         task=found.task,
         split=found.split or "none",
-        tests=tests if tests and found.task == "code" else NO_TESTS,
+        beside=replace(options.beside, tests=tests if tests and found.task == "code" else NO_TESTS),
         test_share=_share(options.test_share, shares.test, "test_share"),
         dev_share=_share(options.dev_share, shares.dev, "dev_share"),
     )
-    if tests and found.task == "code" and options.tests == "auto":
+    if tests and found.task == "code" and options.beside.tests == "auto":
         decisions.append(Decision("tests", tests, "it is called so and holds assertions", 0.95))
     if isinstance(options.test_share, str):
         why = "the file brings its own test rows" if ready_test else f"{n:,} rows"
@@ -336,18 +347,17 @@ def _linked(table: Table, options: IngestOptions) -> Linked:
             f"documents are for the task answer, and the task is {options.task}.",
             hint="leave --documents out, or say --task answer.",
         )
-    paths = options.documents if isinstance(options.documents, tuple) else (options.documents,)
-    given = [path for path in paths if path is not None]
+    given = list(options.beside.shelves)
     library = read_library(given, Reading(options.delimiter, options.encoding, None)) if given else None
     return link(table, library, target=options.target, inputs=options.inputs, file=_paths(options)[0].name)
 
 
 def _tests_column(table: Table, options: IngestOptions, *, taken: Sequence[str]) -> str | None:
-    if options.tests == NO_TESTS and NO_TESTS not in table.names:
+    if options.beside.tests == NO_TESTS and NO_TESTS not in table.names:
         return None
-    if options.tests != "auto":
-        table.column(options.tests)
-        return options.tests
+    if options.beside.tests != "auto":
+        table.column(options.beside.tests)
+        return options.beside.tests
     given = () if isinstance(options.inputs, str) else options.inputs
     if options.task not in ("auto", "code"):
         return None
@@ -356,7 +366,7 @@ def _tests_column(table: Table, options: IngestOptions, *, taken: Sequence[str])
 
 def _refuse_judges(options: IngestOptions, found: Detected, name: str) -> None:
     for option in ("tests", "database"):
-        if getattr(options, option) not in ("auto", NO_TESTS, None):
+        if getattr(options.beside, option) not in ("auto", NO_TESTS, None):
             raise DataError(
                 f"{name}: --{option} judges code, but '{found.target}' is learned as {found.task}.",
                 hint="add --task code, or choose the column of code with --target.",
@@ -511,118 +521,3 @@ def _split(
                 hint="bring more different rows, or a ready-made test file with --test.",
             )
     return splits
-
-
-def _seal(
-    path: Path, answers: Sequence[str | None], splits: NDArray[np.str_], judges: Sequence[str] | None
-) -> Path | None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    at = np.flatnonzero(splits == "test")
-    if len(at) == 0:
-        return None
-    table = pa.table({"id": pa.array(at, pa.int64()), "target": pa.array([answers[int(i)] for i in at], pa.string())})
-    if judges is not None:
-        table = table.append_column("tests", pa.array([judges[int(i)] for i in at], pa.string()))
-    with whole(path) as draft:
-        pq.write_table(table, draft)
-    return path
-
-
-def _with_original(data: Any, raw: Sequence[str], said: Sequence[str | None]) -> Any:
-    """The table with the columns original.text and original.target: what was read, where it is not what stands there.
-
-    The targets of test rows are left out, for they are sealed.
-    """
-    import pyarrow as pa
-
-    targets = data["target"].to_pylist()
-    texts = [was if was != now else None for was, now in zip(raw, data["text"].to_pylist(), strict=True)]
-    answers = [was if now is not None and was != now else None for was, now in zip(said, targets, strict=True)]
-    data = data.append_column("original.text", pa.array(texts, pa.string()))
-    return data.append_column("original.target", pa.array(answers, pa.string()))
-
-
-def _table(
-    table: Table,
-    found: Detected,
-    columns: Mapping[str, Column],
-    texts: Sequence[str],
-    answers: Sequence[str | None],
-    splits: NDArray[np.str_],
-    groups: NDArray[np.int64],
-    changed: Sequence[int],
-    hashes: Sequence[str],
-) -> Any:
-    import pyarrow as pa
-
-    n = len(table)
-    mended = np.zeros(n, dtype=np.int64)
-    mended[list(changed)] = 1
-    sealed = splits == "test"
-    data = {
-        "id": pa.array(np.arange(n, dtype=np.int64)),
-        "text": pa.array(texts, pa.string()),
-        "target": pa.array(answers, pa.string(), mask=sealed | np.array([a is None for a in answers])),
-        "split": pa.array(splits.astype(object), pa.string()),
-        "weight": pa.array(np.ones(n, dtype=np.float32)),
-        "group": pa.array(groups.astype(np.int64)),
-        "file": table.file,
-        "row": table.row,
-        "hash": pa.array(hashes, pa.string()),
-        "changes": pa.ListArray.from_arrays(
-            pa.array(np.concatenate([[0], np.cumsum(mended)]).astype(np.int32)),
-            pa.array(["repair"] * int(mended.sum()), pa.string()),
-        ),
-    }
-    if table.line is not None:
-        data["line"] = table.line
-    for name, values in _slices(table, found, columns, texts).items():
-        data[f"slice.{name}"] = pa.array(values, pa.string())
-    return pa.table(data)
-
-
-def _with_rejected(data: Any, rejected: Sequence[str | None] | None) -> Any:
-    """The table with the answers that targets are preferred to, where the data has such; sealed with the targets."""
-    import pyarrow as pa
-
-    if rejected is None:
-        return data
-    if "slice.rejected" in data.column_names:  # short answers look like a column to score by; test rows have them too
-        data = data.drop_columns(["slice.rejected"])
-    mended = mend([value or "" for value in rejected]).texts
-    sealed = data["split"].to_numpy(zero_copy_only=False) == "test"
-    kept = [None if hidden or not value else value for value, hidden in zip(mended, sealed, strict=True)]
-    return data.append_column("rejected", pa.array(kept, pa.string()))
-
-
-def _with_tests(data: Any, judges: Sequence[str] | None) -> Any:
-    """The table with what judges answers besides the targets, where there is such; sealed with the targets."""
-    import pyarrow as pa
-
-    if judges is None:
-        return data
-    sealed = data["split"].to_numpy(zero_copy_only=False) == "test"
-    kept = [None if hidden or not value else value for value, hidden in zip(judges, sealed, strict=True)]
-    return data.append_column("tests", pa.array(kept, pa.string()))
-
-
-def _slices(
-    table: Table, found: Detected, columns: Mapping[str, Column], texts: Sequence[str]
-) -> dict[str, list[str | None]]:
-    """Short strings to score by: the text's length, and columns of few values that are neither input nor answer."""
-    lengths = np.array([len(text) for text in texts])
-    low, high = np.quantile(lengths, [1 / 3, 2 / 3]) if len(lengths) else (0.0, 0.0)
-    names = np.array(["short", "medium", "long"])
-    slices: dict[str, list[str | None]] = {"length": names[(lengths > low).astype(int) + (lengths > high)].tolist()}
-    for name, column in columns.items():
-        if len(slices) > _MOST_SLICES:
-            break
-        leaking = "gives the answer away" in found.ignored.get(name, "")
-        if name in (found.target, found.split, *found.inputs) or leaking:
-            continue
-        kinds = column.kind in ("category", "integer") and column.filled >= 0.9 * column.n
-        if kinds and 2 <= column.distinct <= _MOST_SLICE_VALUES:
-            slices[name] = [value.strip()[:60] if value else None for value in table.values(name)]
-    return slices
