@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TORCH = "torch==2.13.0"
 # Gigabytes that a machine without such a card can do nothing with.
 UNWANTED = ("nvidia", "cuda", "triton")
+# Extras of a few megabytes, so that no task of the first day stops for one.
+LIGHT = ("ingest", "answer", "code", "structured")
 
 
 def main() -> None:
@@ -45,8 +47,8 @@ def main() -> None:
         print("installing torch", flush=True)
         pip(python, "install", "--quiet", *wanted)
     print("installing tunesmith", flush=True)
-    extras = "[ingest,dev]" if asked.dev else "[ingest]"
-    pip(python, "install", "--quiet", "-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}{extras}")
+    extras = ",".join([*LIGHT, *(["dev"] if asked.dev else [])])
+    pip(python, "install", "--quiet", "-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[{extras}]")
     if installed(python, "torchvision"):
         sys.exit("torchvision came in, which breaks a CPU torch: .venv/bin/pip uninstall torchvision, and report this.")
 
