@@ -17,6 +17,15 @@ _LEAST_DISK_BYTES = 2 * 10**9
 _LEAST_MEMORY_BYTES = 2 * 10**9
 
 
+# What each extra is for, and what it brings.
+_EXTRAS = {
+    "ingest (pdf, docx)": ("pypdf", "docx"),
+    "answer (questions over documents)": ("bm25s",),
+    "code (SQL by its normal form)": ("sqlglot",),
+    "structured (JSON from language models)": ("llguidance",),
+}
+
+
 def examine() -> list[dict[str, Any]]:
     """One row per thing looked at: what, found, ok, needed, remedy."""
     rows = [_row("cpu", f"{describe()['cpu']}, {usable_cores()} cores, {free_cores()} free now", ok=True)]
@@ -43,7 +52,7 @@ def examine() -> list[dict[str, Any]]:
     for name, found in library_versions().items():
         rows.append(_row(name, found, ok=found != "absent", remedy=f"pip install {name}", needed=True))
     rows += [_torch(), _torchvision(), _models()]
-    for extra, modules in {"ingest (pdf, docx)": ("pypdf", "docx")}.items():
+    for extra, modules in _EXTRAS.items():
         missing = [m for m in modules if importlib.util.find_spec(m) is None]
         name = extra.partition(" ")[0]
         rows.append(

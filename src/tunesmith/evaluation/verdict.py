@@ -49,6 +49,8 @@ METRIC_WORDS = {
     "fact_f1": "facts right (F1)",
     "unsupported_rate": "unsupported facts",
     "rouge_l": "ROUGE-L",
+    "field_f1": "field F1",
+    "recall_at_5": "recall@5",
 }
 
 
