@@ -40,7 +40,7 @@ def _abstention(found: Mapping[str, Any]) -> dict[str, Any] | None:
     if not found:
         return None
     if text(found.get("why")):
-        return {"why": text(found.get("why"))}
+        return {"why": _sentence(text(found.get("why")))}
     targets = rows(found.get("targets"))
     marks = [
         Mark(
@@ -137,7 +137,7 @@ def _robustness(found: Mapping[str, Any]) -> dict[str, Any] | None:
     if not found:
         return None
     if text(found.get("why")):
-        return {"why": text(found.get("why"))}
+        return {"why": _sentence(text(found.get("why")))}
     metric = text(found.get("metric")) or "accuracy"
     given = rows(found.get("kinds"))[:12]
     made = []
@@ -164,7 +164,7 @@ def _scope(found: Mapping[str, Any]) -> dict[str, Any] | None:
     if not found:
         return None
     if text(found.get("why")):
-        return {"why": text(found.get("why"))}
+        return {"why": _sentence(text(found.get("why")))}
     n, flagged = whole(found.get("n")), whole(found.get("flagged"))
     if not n or flagged is None:
         return None
@@ -179,3 +179,8 @@ def _scope(found: Mapping[str, Any]) -> dict[str, Any] | None:
         ("Score of the rest", wording.percent(rest) if rest is not None else ""),
     ]
     return {"why": "", "facts": [(key, said) for key, said in facts if said], "by": by}
+
+
+def _sentence(words: str) -> str:
+    """With a capital; what the report says here begins with no name."""
+    return words[:1].upper() + words[1:]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -23,10 +23,9 @@ from tunesmith.evaluation.weaknesses import Case, regressions, weaknesses
 from tunesmith.tasks import Task, is_costly
 from tunesmith.training.ladder import Ladder, Trained
 
-if TYPE_CHECKING:
-    pass
-
 _PROMPTED = ("few_shot", "zero_shot")
+
+_PLURAL = {"label": "labels", "text": "texts", "json": "fields and spans", "citations": "passages"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ class Trust:
     def _robustness(self) -> dict[str, Any]:
         case, rung = self.case, self.ladder[self.winner]
         if self.task.output not in OUTPUTS:
-            return _not_looked_at(f"disturbing the text would change what the right {self.task.output} are.")
+            return _not_looked_at(f"disturbing the text would change which {_PLURAL[self.task.output]} are right.")
         if is_costly(self.task):
             return _not_looked_at(
                 "each answer is judged by running it, and disturbed texts would need six times as many."
