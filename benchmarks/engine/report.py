@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import sys
 from pathlib import Path
 from typing import Any
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from booking import row
+
+__all__ = ["read", "row", "table", "write"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
@@ -14,23 +20,6 @@ RESULTS = HERE / "results.json"
 def read() -> list[dict[str, Any]]:
     """The rows there are."""
     return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-
-
-def row(
-    measure: str, value: float | None, *, bar: float | None, unit: str, command: str, higher: bool = True, **more: Any
-) -> dict[str, Any]:
-    """One measurement in the schema that all benchmarks share; more: whatever else was seen."""
-    from tunesmith.core.machine import describe
-
-    met = None if bar is None or value is None else bool(value >= bar if higher else value <= bar)
-    machine = describe()
-    return {
-        "measure": measure, "value": value, "interval": more.pop("interval", None), "unit": unit,
-        "peer": more.pop("peer", None), "peer_value": more.pop("peer_value", None), "bar": bar, "met": met,
-        "n": more.pop("n", None), "seeds": more.pop("seeds", 1),
-        "machine": f"{machine['cpu']}, {machine['cores']} cores",
-        "date": datetime.now(UTC).date().isoformat(), "command": command, **more,
-    }  # fmt: skip
 
 
 def write(rows: list[dict[str, Any]]) -> None:

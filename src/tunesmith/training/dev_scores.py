@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -154,3 +154,45 @@ def challenge(champion: Scored, other: Scored, *, seed: int) -> bool:
     """
     mine, its, error = subset(champion, other, seed=seed)
     return its - mine > (error if len(other.rows) < len(champion.rows) else 0.0)
+
+
+def contest(
+    tuned: Sequence[Scored],
+    untuned: Sequence[Scored],
+    prices: Mapping[str, float],
+    *,
+    worth: float,
+    prefer: Literal["best", "cheap"],
+    seed: int,
+) -> tuple[str | None, str, str]:
+    """(candidate: the tuned rung that dev prefers, or None; reference: the untuned one; which of them dev would ship).
+
+    prices: of an answer, per rung. worth: points that a dearer rung must be ahead; prefer cheap: one standard error.
+    """
+
+    def pick(seen: Sequence[Scored]) -> Scored:
+        return _pick(seen, prices, worth=worth, prefer=prefer, seed=seed)
+
+    reference = pick(untuned)
+    if not tuned:
+        return None, reference.name, reference.name
+    candidate = pick(tuned)
+    return candidate.name, reference.name, pick([reference, candidate]).name
+
+
+def _pick(
+    seen: Sequence[Scored], prices: Mapping[str, float], *, worth: float, prefer: Literal["best", "cheap"], seed: int
+) -> Scored:
+    """The best of some rungs, or a cheaper one that is as good for all that matters."""
+    best = max(seen, key=lambda s: (len(s.rows), s.lead))
+    for other in sorted(seen, key=lambda s: s.lead):
+        if other is not best and challenge(best, other, seed=seed):
+            best = other
+    for other in sorted(seen, key=lambda s: (prices[s.name], s.name)):
+        if prices[other.name] >= prices[best.name]:
+            break
+        mine, its, error = subset(best, other, seed=seed)
+        slack = worth / 100 if prefer == "best" else max(error, worth / 100)
+        if mine - its <= slack:
+            return other
+    return best

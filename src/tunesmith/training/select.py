@@ -27,7 +27,7 @@ from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import is_cheap, nominal_price
 from tunesmith.training.calibrate import fit_calibrator, keeps_answers, save_calibrator
-from tunesmith.training.dev_scores import Scored, challenge, interval_of, subset
+from tunesmith.training.dev_scores import Scored, contest, interval_of, subset
 from tunesmith.training.embeddings import embed, metered_alone
 from tunesmith.training.folds import repeated_folds
 from tunesmith.training.ladder import Ladder, Rung, prompt_of, rank, rung_from_dict, rung_to_dict
@@ -298,11 +298,9 @@ def choose(
             f"model.max_latency: no untuned rung answers within {_told_s(options.max_latency or 0.0)}.",
             hint="the most common answer is the quickest of all: take longer, or leave majority in.",
         )
-    candidate = _pick(tuned, prices, options, seed) if tuned else None
-    reference = _pick(untuned, prices, options, seed)
-    choice = reference
-    if candidate is not None:
-        choice = _pick([scored[reference], scored[candidate]], prices, options, seed)
+    candidate, reference, choice = contest(
+        tuned, untuned, prices, worth=options.worth, prefer=options.prefer, seed=seed
+    )
     frugal, price = _frugal(choice, {r.name: scored[r.name] for r in quick}, prices, by_name)
     metric = base.task.leads.replace("_", "-")
     why = f"{choice} is what dev would ship: {100 * (by_name[choice].dev or 0.0):.1f} % {metric}. {price}"
@@ -323,11 +321,15 @@ def is_too_slow(rung: Rung, most: float | None) -> bool:
 def latency(answer: Callable[[str], object], texts: Sequence[str]) -> float | None:
     """Median wall seconds of one answer to one text alone; of each text the quicker of two tries. None without texts.
 
-    The first call, which loads what is loaded late, does not count.
+    The first call, which loads what is loaded late, does not count, unless it takes so long that loading is no matter.
     """
     if not texts:
         return None
+    start = time.perf_counter()
     answer(texts[0])
+    first = time.perf_counter() - start
+    if first > _TIMED_S:
+        return first
     began, seen = time.monotonic(), []
     for at in np.linspace(0, len(texts) - 1, min(_TIMED, len(texts))).astype(int):
         tries = []
@@ -343,22 +345,6 @@ def latency(answer: Callable[[str], object], texts: Sequence[str]) -> float | No
 
 def _told_s(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def _pick(seen: Sequence[Scored], prices: Mapping[str, float], options: SelectOptions, seed: int) -> str:
-    """The best of some rungs, or a cheaper one that is as good for all that matters."""
-    best = max(seen, key=lambda s: (len(s.rows), s.lead))
-    for other in sorted(seen, key=lambda s: s.lead):
-        if other is not best and challenge(best, other, seed=seed):
-            best = other
-    for other in sorted(seen, key=lambda s: (prices[s.name], s.name)):
-        if prices[other.name] >= prices[best.name]:
-            break
-        mine, its, error = subset(best, other, seed=seed)
-        slack = options.worth / 100 if options.prefer == "best" else max(error, options.worth / 100)
-        if mine - its <= slack:
-            return other.name
-    return best.name
 
 
 def _frugal(

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -123,6 +123,34 @@ class TemplateFitted:
             (folder / "chooser").mkdir(parents=True, exist_ok=True)
             self.chooser.save(folder / "chooser")
         write_json(folder / "templates.json", about)
+
+
+@dataclass(frozen=True)
+class TemplateSystem:
+    """A rung that chooses one of the answers of the train rows and fills its slots. Options: those of its chooser.
+
+    chooser: the System for labels that tells the templates apart; tuned if it is.
+    """
+
+    name: str
+    kind: Literal["untuned", "tuned"]
+    chooser: str
+    needs: Literal["nothing", "encoder", "lm"] = "encoder"
+    outputs: tuple[str, ...] = ("text",)
+
+    def why_not(self, train: Rows) -> str | None:
+        """Why it would be no use for these rows; None if it may be."""
+        return why_not(train)
+
+    def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> TemplateFitted:
+        return fit_templates(self.name, self.chooser, train, dev, job, ctx)
+
+    def load(self, folder: Path, job: Job, ctx: Context) -> TemplateFitted:
+        return load_templates(self.name, folder, job, ctx)
+
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) seconds."""
+        return seconds_of(self.chooser, work)
 
 
 def fit_templates(name: str, chooser: str, train: Rows, dev: Rows, job: Job, ctx: Context) -> TemplateFitted:
