@@ -84,7 +84,7 @@ def test_the_shipped_model_answers_texts_and_rows(finished):
 def test_what_was_expected_is_held_against_what_came_once(finished, options, tmp_path, monkeypatch):
     monkeypatch.setenv("TUNESMITH_RECORD", str(tmp_path))
     told = {q.name: q for q in read_forecast(finished.folder)}
-    assert list(told) == ["minutes", "CPU minutes", "peak memory", "tokens", "energy", "money"]
+    assert list(told) == ["minutes", "CPU minutes", "peak memory", "tokens", "energy", "money", "CO2"]
     assert all(q.raw > 0 for q in told.values())
     stages = stage_records(finished.folder)
     assert told["minutes"].actual == pytest.approx(

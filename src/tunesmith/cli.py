@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,6 +58,7 @@ AcceptAt = Annotated[
     float | None,
     typer.Option("--accept-at", help="share of given answers that is to be right, such as 0.98; the rest to a person"),
 ]
+Wage = Annotated[float | None, typer.Option(help="money for an hour of a person's time, for the cost ledger")]
 Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 Source = Annotated[str, typer.Argument(help="file, folder, config.yaml or run folder", show_default=False)]
 
@@ -76,7 +78,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
-    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
+    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None, wage: Wage = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -167,9 +169,17 @@ def _show_fit(base: str, device: str | None, tokens: int, *, as_json: bool) -> N
 def show(
     folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
     forecast: Annotated[bool, typer.Option("--forecast", help="what was expected of the run, and what came")] = False,
+    cost: Annotated[bool, typer.Option("--cost", help="the cost ledger: people, machine, every rung")] = False,
+    wage: Wage = None,
+    full: Annotated[bool, typer.Option("--full", help="with --cost: time full fine-tuning now")] = False,
     as_json: Json = False,
 ) -> None:
     """Verdict, ladder, checks and cost of a finished run."""
+    if (wage is not None or full) and not cost:
+        raise ConfigError("--wage and --full belong to the cost ledger.", hint=f"tunesmith show {folder} --cost")
+    if cost:
+        _show_cost(folder, wage, full=full, as_json=as_json)
+        return
     if forecast:
         from tunesmith.forecasting import calibrated, lines, read_forecast
 
@@ -182,6 +192,26 @@ def show(
     from tunesmith.pipeline import open_run
 
     _show(open_run(folder).report.to_json(), folder, as_json=as_json)
+
+
+def _show_cost(folder: Path, wage: float | None, *, full: bool, as_json: bool) -> None:
+    from dataclasses import replace
+
+    from tunesmith.costing import ledger, measure_full
+    from tunesmith.evaluation.drawing import clean
+
+    if full:
+        measure_full(folder)
+    told = ledger(folder)
+    if wage is not None:
+        from tunesmith.core.costs import CostOptions
+
+        CostOptions(wage=wage)  # refused with a reason, if it makes no sense
+        told = replace(told, rates=replace(told.rates, wage=wage))
+    if as_json:
+        _print_json(told.to_json())
+    else:
+        typer.echo("\n".join(clean(line) for line in told.lines()))
 
 
 @app.command()
@@ -376,7 +406,8 @@ def findings(  # noqa: PLR0913
     if model or next_ is not None:
         _show_model_findings(folder, next_, limit, as_json=as_json)
         return
-    from tunesmith.reviewing import Listed, review
+    from tunesmith.costing import looked
+    from tunesmith.reviewing import Listed, review, user_name
 
     steps = [name.replace("-", "_") for name in step or ()]
     edits = [_edit_of(pair) for pair in edit or ()]
@@ -386,6 +417,8 @@ def findings(  # noqa: PLR0913
             _print_json(listed.to_json())
         else:
             _show_findings(listed.places, listed.findings, limit)
+            if sys.stdout.isatty():  # from now on somebody thinks about them: the cost ledger counts that
+                looked(folder, by or user_name())
             if (folder / "08-evaluate" / "stage.json").exists():
                 typer.echo(f"where the model fails, what to label next:  tunesmith findings {folder} --model")
         return
@@ -609,6 +642,7 @@ def _exit_for(error: Exception, *, debug: bool) -> None:
 def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool, only_plan: bool = False) -> Path:
     """Run or plan; asks at most one question, and only on a terminal."""
     from tunesmith.console import Follower
+    from tunesmith.costing import answered
     from tunesmith.data.detect import Unsure
     from tunesmith.pipeline import prepare, work
 
@@ -621,6 +655,7 @@ def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool
         except Unsure as unsure:
             if quiet or not (sys.stdin.isatty() and sys.stdout.isatty()) or unsure.option in options:
                 raise
+            began = time.monotonic()
             typer.echo(unsure.question, err=True)
             for number, choice in enumerate(unsure.choices, 1):
                 typer.echo(f"  {number}  {choice}", err=True)
@@ -631,6 +666,7 @@ def _work(source: str, out: Path | None, options: dict[str, Any], *, quiet: bool
                 else picked
             )
             options = {**options, unsure.option: named}
+            answered(request.folder, unsure.option, time.monotonic() - began)
 
 
 def _options(given: dict[str, Any]) -> dict[str, Any]:
@@ -661,6 +697,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         options["model"] = model
     if given.get("accept_at") is not None:
         options.setdefault("evaluate", {})["accept_at"] = given["accept_at"]
+    if given.get("wage") is not None:
+        options["cost"] = {"wage": given["wage"]}
     for pair in given.get("set_") or []:
         _set(options, pair)
     return options

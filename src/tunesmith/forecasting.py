@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tunesmith.core.costs import CLEANEST, DIRTIEST
 from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.errors import RunError
 from tunesmith.core.events import read_events
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # What is forecast; the order in which people read it.
 MINUTES, CPU, MEMORY, TOKENS, ENERGY, MONEY = "minutes", "CPU minutes", "peak memory", "tokens", "energy", "money"
+CO2 = "CO2"
 _LEARNT = (MINUTES, CPU, MEMORY)
 _STAGES = ("select", "train", "evaluate")
 # The end of every run whatever was trained: intervals, permutations, the page.
@@ -49,11 +51,12 @@ _TUNED_COPIES = 5
 
 @dataclass(frozen=True)
 class Prices:
-    """Watts of a busy core, and what a kWh costs in which currency: assumptions that the user may set."""
+    """Watts of a busy core, what a kWh costs in which currency, its grams of CO2: assumptions that the user may set."""
 
     watts_per_core: float
     per_kwh: float
     currency: str
+    grams_per_kwh: float = 480.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def expect(work: Work, prices: Prices, *, record: TrackRecord | None = None) -> 
 
     seconds = _seconds(work)
     cpu = of(CPU, seconds * work.cores / 60, "min", f"the probe got {work.cores:.2g} cores")
-    energy, money = _priced(cpu, prices)
+    energy, money, carbon = _priced(cpu, prices)
     return (
         of(MINUTES, seconds / 60, "min", "the rungs' forecasts, refitting and the report, at the speed probed"),
         cpu,
@@ -94,6 +97,7 @@ def expect(work: Work, prices: Prices, *, record: TrackRecord | None = None) -> 
         _tokens(work),
         energy,
         money,
+        carbon,
     )
 
 
@@ -130,6 +134,7 @@ def with_actual(quantities: Sequence[Quantity], folder: Path, prices: Prices) ->
         MEMORY: max((r["peak_rss_bytes"] for r in done), default=0) / 1e6,
         ENERGY: energy,
         MONEY: energy / 1000 * prices.per_kwh,
+        CO2: energy / 1000 * prices.grams_per_kwh,
     }
     return tuple(q.with_actual(actual[q.name]) if q.name in actual else q for q in quantities)
 
@@ -250,13 +255,15 @@ def _counted(rows: Rows, folder: Path | None) -> NDArray[np.float64]:
     return np.array([len(row) for row in ids], dtype=np.float64)
 
 
-def _priced(cpu: Quantity, prices: Prices) -> tuple[Quantity, Quantity]:
-    """Energy and money, which follow from CPU time by the user's prices: estimates, as sure as the CPU time."""
+def _priced(cpu: Quantity, prices: Prices) -> tuple[Quantity, Quantity, Quantity]:
+    """Energy, money and CO2, which follow from CPU time by the user's prices: estimates, as sure as the CPU time."""
     watts = f"{prices.watts_per_core:g} W for each busy core (evaluate.watts_per_core): an estimate"
     kwh = f"{prices.per_kwh:g} {prices.currency} a kWh (evaluate.price_per_kwh): an estimate"
     per_minute = prices.watts_per_core / 60
     energy = _scaled(cpu, ENERGY, per_minute, unit="Wh", why=watts)
-    return energy, _scaled(energy, MONEY, prices.per_kwh / 1000, unit=prices.currency, why=kwh)
+    grams = f"{prices.grams_per_kwh:g} g a kWh (cost.grams_per_kwh; {CLEANEST:g} to {DIRTIEST:g} by country): estimate"
+    money = _scaled(energy, MONEY, prices.per_kwh / 1000, unit=prices.currency, why=kwh)
+    return energy, money, _scaled(energy, CO2, prices.grams_per_kwh / 1000, unit="g", why=grams)
 
 
 def _scaled(of: Quantity, name: str, factor: float, *, unit: str, why: str) -> Quantity:

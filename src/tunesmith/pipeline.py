@@ -25,6 +25,7 @@ from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json,
 from tunesmith.core.machine import set_threads
 from tunesmith.core.predictions import Predictions
 from tunesmith.core.run import Run, check_format
+from tunesmith.costing import keep_costs
 from tunesmith.data.curate import curate, reviewed
 from tunesmith.data.ingest import ingest
 from tunesmith.data.offsets import placed
@@ -78,7 +79,10 @@ def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: boo
         trained = run.stage(train, data, ladder, plan.config.train)
         report = run.stage(evaluate, data, ladder, trained, plan.config.evaluate, _history(run, plan))
         turned_out = settle(plan.expected, run, plan.prices, kind=tasks.get(data.task).output)
-        write_page({**report.to_json(), "forecast": [asdict(q) for q in turned_out]}, folder / "report.html")
+        left_s = plan.budget_s - (time.monotonic() - began)
+        cost = keep_costs(folder, plan, data, ladder, seed=request.config.seed, left_s=left_s, emit=run.emit)
+        page = {**report.to_json(), "forecast": [asdict(q) for q in turned_out], "cost": cost}
+        write_page(page, folder / "report.html")
         run.emit("run.done", seconds=round(time.monotonic() - began, 1), report=str(folder / "report.html"))
     return plan
 

@@ -18,6 +18,7 @@ import yaml
 
 from tunesmith.core.config import dump_options, load_options
 from tunesmith.core.context import Limits
+from tunesmith.core.costs import CostOptions
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, DataError, MissingExtra, SourceUnavailable, did_you_mean
 from tunesmith.core.events import Emit
@@ -57,6 +58,7 @@ class Config:
     model: SelectOptions = field(default_factory=SelectOptions)
     train: TrainOptions = field(default_factory=TrainOptions)
     evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
+    cost: CostOptions = field(default_factory=CostOptions)
     budget: float | Literal["auto"] = field(
         default="auto", metadata={"unit": "duration", "help": "wall time from command to report, such as 10m"}
     )
@@ -105,7 +107,7 @@ class Plan:
     def prices(self) -> Prices:
         """What energy and money are estimated by."""
         e = self.config.evaluate
-        return Prices(e.watts_per_core, e.price_per_kwh, e.currency)
+        return Prices(e.watts_per_core, e.price_per_kwh, e.currency, self.config.cost.grams_per_kwh)
 
     @property
     def budget_s(self) -> float:

@@ -201,7 +201,7 @@ class _Rows:
 
     def write(self, rulings: Iterable[Ruling], by: str | None) -> int:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        made = [Review(ruling, now, by or _user()) for ruling in dict.fromkeys(rulings)]
+        made = [Review(ruling, now, by or user_name()) for ruling in dict.fromkeys(rulings)]
         return append_reviews(reviews_of(request_for(self._folder)), made)
 
     def _at(self, row: int) -> int:
@@ -238,7 +238,8 @@ def _ruling(finding: Finding, row: str, verdict: Literal["accept", "reject"]) ->
     return Ruling(row, finding.step, finding.kind, "accept", finding.field, None, "drop")
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who decides, where nobody is named."""
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

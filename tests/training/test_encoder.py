@@ -103,6 +103,20 @@ def test_only_the_upper_layers_learn(spec, tmp_path):
     assert any(".layer.0." in name for name, tensor in both.module.named_parameters() if tensor.requires_grad)
 
 
+def test_full_tuning_trains_whatever_the_vectors_depend_on_and_is_read_back(job, spec, tmp_path):
+    settings = {"method": "full", "layers": 0.5}
+    encoder = adapted_encoder(spec, settings, Context(tmp_path), seed=0)
+    learning = {name for name, tensor in encoder.module.named_parameters() if tensor.requires_grad}
+    assert any("embeddings" in name for name in learning)
+    assert any(".layer.0." in name for name in learning)
+    assert not any("pooler" in name for name in learning)
+    seen: list[Check] = []
+    ctx = Context(tmp_path / "work", check=seen.append)
+    fitted = system.get("encoder").fit(rows(64), rows(80).take([]), replace(job, options={"method": "full"}), ctx)
+    assert all(check.passed for check in seen)
+    assert fitted.method.startswith("full")
+
+
 def test_every_text_is_read_once_per_epoch_and_steps_depend_on_nothing_else(spec, tmp_path):
     encoder = adapted_encoder(spec, SETTINGS, Context(tmp_path), seed=0)
     texts = ["word " * (1 + i % 9) for i in range(50)]

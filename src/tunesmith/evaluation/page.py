@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from tunesmith.core.files import write_text
 from tunesmith.evaluation import charts, palette, wording
+from tunesmith.evaluation.cost_card import cost_card
 from tunesmith.evaluation.drawing import clean
 from tunesmith.evaluation.forecast_card import forecast_card
 from tunesmith.evaluation.generalist_card import generalist_card
@@ -48,6 +49,7 @@ def render(report: Mapping[str, Any]) -> str:
         style_hash=f"sha256-{digest}",
         longest=_LONGEST_TEXT,
         forecast=forecast_card(report),
+        ledger=cost_card(report),
         generalist=generalist_card(reading),
         pareto=pareto_card(reading),
         **_context(reading),

@@ -183,12 +183,17 @@ def adapted_encoder(
 ) -> Encoder:
     """A fresh copy of the encoder with an untrained adapter on. settings: method, rank, layers.
 
-    layers: share of the transformer's layers, from the top, that learn; what lies below needs no backward pass.
+    layers: share of the transformer's layers, from the top, that learn; what lies below needs no backward pass. With
+    the method `full` every weight learns that the vectors depend on, whatever the share.
     """
     encoder = Encoder.load(fetch(spec, ctx.emit), ctx.limits)
     # transformers' pooler follows the hidden states that are used here; an adapter on it would never learn.
     model = methods.get(str(settings["method"])).apply(encoder.module, settings, seed=seed)
-    _freeze_below(model, float(settings["layers"]))
+    if settings["method"] == "full":
+        for name, tensor in model.named_parameters():
+            tensor.requires_grad_("pooler" not in name)
+    else:
+        _freeze_below(model, float(settings["layers"]))
     return encoder.with_module(model)
 
 

@@ -40,7 +40,7 @@ _HEAD_C = 20.0
 _DEV_ROWS = 1000  # that are scored during training; all of them choose the mixture
 _PATIENCE = 3
 _CHECKED_TEXTS = 8
-_ON_ENCODERS = ("lora", "ia3", "layernorm")
+_ON_ENCODERS = ("lora", "ia3", "layernorm", "full")
 
 
 def settings_of(default: Settings, job: Job) -> Settings:

@@ -1,0 +1,115 @@
+"""The cost ledger of a run with a tuned encoder, from the command to the page."""
+
+import json
+import shutil
+
+import pytest
+from test_pipeline import tickets
+from typer.testing import CliRunner
+
+import tunesmith as ts
+from tunesmith.cli import app
+from tunesmith.core.costs import CostOptions
+from tunesmith.core.errors import ConfigError
+from tunesmith.core.files import read_json
+from tunesmith.costing import answered, ledger, measure_full
+from tunesmith.evaluation.cost_card import cost_card
+from tunesmith.pipeline import open_run
+from tunesmith.reviewing import edit
+from tunesmith.testing import tiny_encoder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    encoder = tiny_encoder(tmp_path_factory.mktemp("models") / "encoder")
+    model = {"encoder": f"folder:{encoder}", "lm": "none", "only": ["majority", "tfidf", "encoder"]}
+    options = {"target": "kind", "inputs": ["message"], "budget": "120s", "threads": 1, "model": model}
+    out = tmp_path_factory.mktemp("runs") / "tickets"
+    return ts.run(tickets(), out=out, **options, cost={"full": "never"}).folder
+
+
+@pytest.fixture(scope="session")
+def measured(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("measured") / "tickets"
+    shutil.copytree(finished, folder)
+    made = measure_full(folder)
+    assert not made.skipped
+    return folder
+
+
+def test_every_rung_and_both_kinds_of_machine_time_are_there(finished):
+    told = read_json(finished / "cost.json")
+    assert {rung["name"] for rung in told["rungs"]} == {"majority", "tfidf", "encoder"}
+    assert all(rung["energy_wh"] > 0 and rung["co2_g"] > 0 for rung in told["rungs"] if rung["name"] != "majority")
+    assert told["machine"]["data"]["cpu_s"] > 0 < told["machine"]["compute"]["cpu_s"]
+    assert told["full"]["skipped"] == "cost.full is 'never'"
+    assert "estimates" in told["estimates"]
+    page = (finished / "report.html").read_text(encoding="utf-8")
+    assert "People and machines" in page
+    assert "cost.full is &#39;never&#39;" in page
+
+
+def test_full_fine_tuning_is_timed_and_dearer(measured):
+    full = read_json(measured / "full.json")
+    told = ledger(measured).to_json()["full"]
+    assert full["method"] == "lora"
+    assert len(full["full_step_s"]) >= 2
+    assert told["cpu_s"]["low"] <= told["cpu_s"]["likely"] <= told["cpu_s"]["high"]
+    rung = next(r for r in ledger(measured).rungs if r.name == "encoder")
+    assert told["stored_bytes"] > (rung.stored_bytes or 0), "every weight is written, not an adapter"
+    assert "not measured" in told["quality"]
+    assert not (measured / "full").exists(), "what the short trainings left is gone"
+
+
+def test_a_wage_turns_peoples_minutes_into_money(finished, tmp_path):
+    folder = tmp_path / "tickets"
+    shutil.copytree(finished, folder)
+    answered(folder, "target", 30.0)
+    answered(folder, "target", 4000.0)
+    options = CostOptions(wage=36.0)
+    questions = next(row for row in ledger(folder, options=options).to_json()["people"] if row["times"])
+    assert questions["seconds"] == 330, "a question that waited an hour was not worked on for an hour"
+    assert questions["money"] == pytest.approx(3.3)
+    assert all(row["money"] is None for row in ledger(folder).to_json()["people"])
+
+
+def test_decisions_about_rows_of_the_run_count_with_what_is_possible(finished, tmp_path):
+    folder = tmp_path / "tickets"
+    shutil.copytree(finished, folder)
+    reviews = tmp_path / "reviews.jsonl"
+    plan = folder / "plan.yaml"
+    plan.write_text(plan.read_text().replace("reviews: null", f"reviews: {reviews}"))
+    config = folder / "config.yaml"
+    config.write_text(config.read_text() + f"\ncurate:\n  reviews: {reviews}\n")
+    train = open_run(folder).data.rows("train")
+    assert edit(folder, int(train.ids[0]), "billing", by="anna") == 1
+    line = json.loads(reviews.read_text())
+    later = {**line, "when": line["when"].replace(line["when"][17:19], "59")}
+    elsewhere = {**line, "row": "0" * 16}
+    reviews.write_text("".join(json.dumps(row) + "\n" for row in (line, later, elsewhere)))
+    decided = next(row for row in ledger(folder).people if row.what == "findings")
+    assert decided.rows == 1, "a decision about other data is no cost of this run"
+    assert decided.low <= decided.seconds <= decided.high
+
+
+def test_the_command_shows_it_and_refuses_what_makes_no_sense(measured):
+    run = CliRunner()
+    said = run.invoke(app, ["show", str(measured), "--cost", "--wage", "40"])
+    assert said.exit_code == 0
+    assert "full fine-tuning of" in said.output
+    assert "40 EUR for an hour of a person" in said.output
+    told = json.loads(run.invoke(app, ["show", str(measured), "--cost", "--json"]).output)
+    assert told["full"]["cpu_s"]["likely"] > 0
+    for words in (["--wage", "40"], ["--cost", "--wage", "-1"]):
+        assert isinstance(run.invoke(app, ["show", str(measured), *words]).exception, ConfigError)
+
+
+def test_the_card_draws_what_is_there_and_nothing_where_nothing_is(measured):
+    card = cost_card({"cost": ledger(measured).to_json()})
+    assert card is not None
+    assert card["rungs"][-1]["estimated"]
+    assert "80" in card["full"]
+    assert all("<svg" in str(picture) for picture in card["pictures"])
+    assert cost_card({}) is None
+    assert cost_card({"cost": {"machine": "nonsense"}}) is None
+    assert cost_card({"cost": {"machine": {"data": {"wall_s": 3}}, "people": 3, "rungs": "x", "full": []}}) is not None
