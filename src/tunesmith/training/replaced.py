@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _TIMED, _FEWEST = 8, 3
 # Rows of train and dev that the short fits see. Dev scores fall outside the steps that are timed.
 _ROWS, _DEV_ROWS = 512, 32
-# How much equal work differs on a busy machine from one hour to the next, one standard deviation (docs/log.md).
+# How much equal work differs on a busy machine from one hour to the next, one standard deviation: assumed.
 _DRIFT = 0.10
 # Of a base: weight, gradient, two moments, best weights, start; one more for what is being written.
 _COPIES = 7
