@@ -27,6 +27,7 @@ CELLS: tuple[str, ...] = (
     "style",
     "evidence",
     "evidence_planted",
+    "evidence_texts",
     "duplicates",
     "label_errors",
     "label_errors_human",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
-from curated_case import corrections, random_drops, tickets
+from curated_case import corrections, dataset, random_drops, tickets
 
+from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import DataError
 from tunesmith.core.files import write_json
 from tunesmith.core.findings import Finding
@@ -65,10 +68,8 @@ def test_evidence_refuses_what_it_cannot_judge() -> None:
     few, right = tickets(rows=40, noise=0.5)
     with pytest.raises(DataError, match="too few to judge"):
         evidence(few, corrections(few, right))
-    from dataclasses import replace
-
-    with pytest.raises(DataError, match="measured for labels"):
-        evidence(replace(few, task="rewrite", labels=()), [])
+    with pytest.raises(DataError, match="not for the task answer"):
+        evidence(replace(few, task="answer", labels=()), [])
 
 
 def test_equal_inputs_give_equal_evidence_and_kept_evidence_knows_its_findings(tmp_path: Path) -> None:
@@ -80,3 +81,42 @@ def test_equal_inputs_give_equal_evidence_and_kept_evidence_knows_its_findings(t
     assert kept_evidence(tmp_path, data, findings)["evidence"]["steps"] == one["steps"]
     assert kept_evidence(tmp_path, data, findings[1:]) == {}
     assert kept_evidence(tmp_path / "elsewhere", data, findings) == {}
+
+
+def recipes(rows: int = 240, *, wrong: float = 0.0, seed: int = 0) -> tuple[Dataset, list[str]]:
+    """A text task whose answers can be had from like rows; `wrong` of the train answers belong to another row."""
+    rng = np.random.default_rng(seed)
+    dishes, ways = ["soup", "stew", "salad", "bread", "cake", "rice", "fish", "beans"], ["boil", "bake", "fry", "steam"]
+    texts, right = [], []
+    for i in range(rows):
+        dish, way = dishes[i % 8], ways[(i // 8) % 4]
+        texts.append(f"how do I {way} {dish} for guest {i}")
+        right.append(f"{way} the {dish} for {10 + 5 * (i % 8)} minutes and serve the {dish} warm")
+    splits = np.where(np.arange(rows) % 3 == 0, "dev", "train").tolist()
+    given = [
+        right[(i + 11) % rows] if s == "train" and rng.random() < wrong else right[i] for i, s in enumerate(splits)
+    ]
+    return replace(dataset(texts, given, splits), task="rewrite", labels=()), right
+
+
+def test_a_step_that_mends_written_answers_is_credited_and_a_placebo_is_not() -> None:
+    data, right = recipes(wrong=0.5)
+    findings = [*corrections(data, right), *random_drops(data, 0.1, seed=3)]
+    found = evidence(data, findings, draws=8)
+    mender, placebo = found.steps
+    assert mender.claim == "helps"
+    assert placebo.claim in ("does not help", "cannot be told")
+    assert found.metric == "fact_f1"
+    assert "nearest train row" in found.how
+    assert found.to_dict()["metric"] == "fact_f1"
+
+
+def test_mending_the_answers_of_dev_rows_brings_a_step_nothing() -> None:
+    data, _ = recipes()
+    dev = data.rows("dev")
+    cheat = [Finding("cheat", int(i), "fix", "x", fix="boil it", field="target") for i in dev.ids]
+    drops = random_drops(data, 0.1, seed=0, step="cheat")
+    assert evidence(data, cheat, draws=2).steps == ()
+    alone, beside = (evidence(data, some, draws=2).steps[0] for some in (drops, [*cheat, *drops]))
+    assert alone.left_out == beside.left_out
+    assert beside.disputed == len(dev)

@@ -101,7 +101,12 @@ class Replay:
 
     @cached_property
     def renamed(self) -> dict[str, str]:
-        """Labels that a step renamed wherever they stood in train and dev, as the last step left them."""
+        """Labels that a step renamed wherever they stood in train and dev, as the last step left them.
+
+        None of a text task: an answer that occurs once would be "renamed" by whatever mends it, and grade itself.
+        """
+        if not self.before.labels:
+            return {}
         dev = self.before.rows("dev")
         rows = self.before.rows("train") + dev
         now = dict(zip(rows.ids.tolist(), rows.targets, strict=True))

@@ -84,8 +84,6 @@ def effect(
     Rows: infinitesimal jackknife of macro-F1 (Efron 1982, section 6), with two disagreements that were not seen added,
     as in `statistics.discordant_sd`. The two variances are added; degrees of freedom as Welch-Satterthwaite.
     """
-    from scipy.stats import t as student
-
     truth, (with_, without), classes = judged(truth, (with_, without), classes)
     n, times = len(truth), len(with_)
     scores = [np.array([st.macro_f1(truth, said, classes) for said in arm]) for arm in (with_, without)]
@@ -94,7 +92,35 @@ def effect(
     moves = np.mean(
         [_row_moves(truth, with_[r], classes) - _row_moves(truth, without[r], classes) for r in range(used)], axis=0
     )
-    rows = float((moves**2).sum()) * n / max(1, n - 1) + 2.0 / ((n + 2) * max(n, 1))
+    rows = float((moves**2).sum()) * n / max(1, n - 1)
+    told = [float(s[0] if draws == "resampled" else s.mean()) for s in scores]
+    return _judged_twice(gaps, rows, n, told, draws=draws)
+
+
+def mean_effect(
+    with_: NDArray[np.float64], without: NDArray[np.float64], *, draws: Literal["resampled", "repeated"]
+) -> Effect:
+    """The mean of one arm's row scores minus that of the other's, for scores between 0 and 1 of written answers.
+
+    with_, without: (draws, n), draw r of both arms made alike; draws: as for `effect`, and the same two kinds of luck.
+    """
+    gaps = with_.mean(axis=1) - without.mean(axis=1)
+    used = 1 if draws == "resampled" else len(with_)
+    moves = (with_[:used] - without[:used]).mean(axis=0)
+    n = len(moves)
+    rows = float(moves.var(ddof=1)) / n if n > 1 else 0.0
+    told = [float(arm[:used].mean()) for arm in (with_, without)]
+    return _judged_twice(gaps, rows, n, told, draws=draws)
+
+
+def _judged_twice(
+    gaps: NDArray[np.float64], rows: float, n: int, told: Sequence[float], *, draws: Literal["resampled", "repeated"]
+) -> Effect:
+    """An Effect of the differences by draw, the variance over judged rows and both arms' scores."""
+    from scipy.stats import t as student
+
+    times = len(gaps)
+    rows += 2.0 / ((n + 2) * max(n, 1))
     again = gaps[1:] if draws == "resampled" else gaps
     drawn = float(again.var(ddof=1)) / (1 if draws == "resampled" else times) if len(again) > 1 else 0.0
     error = math.sqrt(rows + drawn)
@@ -103,7 +129,6 @@ def effect(
     difference = float(gaps[0] if draws == "resampled" else gaps.mean())
     reach = float(student.ppf(1 - ALPHA / 2, freedom)) * error
     p = float(2 * student.sf(abs(difference) / error, freedom))
-    told = [float(s[0] if draws == "resampled" else s.mean()) for s in scores]
     return Effect(
         difference, (max(-1.0, difference - reach), min(1.0, difference + reach)), p, p,
         st.detectable(error * math.sqrt(n), n, alpha=ALPHA, power=POWER), told[0], told[1], n, times,

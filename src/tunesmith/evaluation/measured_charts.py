@@ -25,7 +25,8 @@ def evidence_section(evidence: Mapping[str, Any] | None) -> dict[str, Any] | Non
     if evidence["together"] is not None:
         all_of_it = evidence["together"]
         bars.append(Bar("all steps", all_of_it["claim"], all_of_it["difference"], *all_of_it["interval"]))
-    pictures = [forest(bars, narrow=narrow) for narrow in (False, True)] if bars else []
+    metric = str(evidence.get("metric", "macro_f1"))
+    pictures = [forest(bars, narrow=narrow, metric=metric) for narrow in (False, True)] if bars else []
     return {"how": evidence["how"], "lines": evidence["lines"][:-1], "pictures": pictures}
 
 
@@ -46,6 +47,7 @@ def forest(
     narrow: bool,
     ident: str = "evidence",
     title: str = "What each step did to the score, in points",
+    metric: str = "macro_f1",
 ) -> Markup:
     """Differences in points with their 95 % intervals, against the line of no difference."""
     width = NARROW if narrow else WIDE
@@ -62,7 +64,7 @@ def forest(
         svg.text(x(tick), base + 17, f"{100 * tick:+g}".replace("-", "\u2212"), "tick", anchor="middle")
     svg.line(x(0), 4, x(0), base, "zero")
     svg.line(left, base, right, base, "axis")
-    axis = "points of macro-F1: left worse, right better"
+    axis = f"points of {wording.within(wording.metric(metric).title)}: left worse, right better"
     svg.text((left + right) / 2, base + 37, axis, "axis-name", anchor="middle")
     for at, b in enumerate(bars):
         top = at * row

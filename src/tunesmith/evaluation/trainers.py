@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -98,6 +98,70 @@ def probe_trainer(
     return ProbeTrainer(tuple(names), about, place, DenseProbe(made, len(names), ridge))
 
 
+class Writer(Protocol):
+    """Trains on some rows and writes an answer to some texts."""
+
+    @property
+    def about(self) -> str: ...
+
+    def said(
+        self,
+        texts: Sequence[str],
+        targets: Sequence[str],
+        ask: Sequence[str],
+        *,
+        weights: NDArray[np.float64] | None = None,
+    ) -> tuple[str | None, ...]:
+        """An answer to each text that is asked. weights: as of a Trainer."""
+        ...
+
+
+@dataclass
+class NearestWriter:
+    """The cheap probe of text tasks: the answer of the most similar row that is trained on.
+
+    rows: (texts, width) TF-IDF of words and pairs of words, of length 1, of every text of any arm; place: text -> row.
+    """
+
+    place: Mapping[str, int]
+    rows: Any
+    about: str = "the nearest train row's answer, by TF-IDF"
+    _likeness: dict[tuple[int, int], tuple[Any, NDArray[np.float32]]] = field(default_factory=dict, repr=False)
+
+    def said(
+        self,
+        texts: Sequence[str],
+        targets: Sequence[str],
+        ask: Sequence[str],
+        *,
+        weights: NDArray[np.float64] | None = None,
+    ) -> tuple[str | None, ...]:
+        like = self._like(texts, ask)
+        if weights is not None:
+            like = np.where(weights > 0, like, -1.0)
+        if not like.shape[1] or (weights is not None and not (weights > 0).any()):
+            raise DataError("an arm of the experiment has no train rows.")
+        return tuple(targets[int(at)] for at in like.argmax(axis=1))
+
+    def _like(self, texts: Sequence[str], ask: Sequence[str]) -> NDArray[np.float32]:
+        """(ask, texts) cosines; kept, with the texts that they are of, for the next sample of the same arm."""
+        key = (id(texts), id(ask))
+        if key not in self._likeness:
+            one, other = ([self.place[text] for text in some] for some in (ask, texts))
+            self._likeness[key] = ((texts, ask), (self.rows[one] @ self.rows[other].T).toarray().astype(np.float32))
+        return self._likeness[key][1]
+
+
+def nearest_writer(texts: Sequence[str]) -> NearestWriter:
+    """The probe for every text that any arm will train on or answer; no target is looked at."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    distinct = list(dict.fromkeys(texts))
+    vectorizer = TfidfVectorizer(token_pattern=r"\w+|[^\w\s]", ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
+    rows = vectorizer.fit_transform([f"{text} ." for text in distinct])  # an empty text has no word at all
+    return NearestWriter({text: at for at, text in enumerate(distinct)}, rows)
+
+
 @dataclass
 class SystemTrainer:
     """A rung of the ladder, trained anew for every arm, with the same options.
@@ -125,12 +189,25 @@ class SystemTrainer:
         *,
         weights: NDArray[np.float64] | None = None,
     ) -> NDArray[np.int64]:
+        seen = {target for at, target in enumerate(targets) if weights is None or weights[at] > 0}
+        if len(seen) < 2:
+            raise DataError(f"an arm of the experiment has {len(seen)} label(s), so there is nothing to train.")
+        code = {name: at for at, name in enumerate(self.names)}
+        said = self.said(texts, targets, ask, weights=weights)
+        return np.array([-1 if value is None else code.get(value, -1) for value in said], dtype=np.int64)
+
+    def said(
+        self,
+        texts: Sequence[str],
+        targets: Sequence[str],
+        ask: Sequence[str],
+        *,
+        weights: NDArray[np.float64] | None = None,
+    ) -> tuple[str | None, ...]:
+        """What the rung, trained on these rows, answers: of `names` where there are labels."""
         if weights is not None:
             take = np.repeat(np.arange(len(texts)), weights.astype(np.int64))
             texts, targets = [texts[int(i)] for i in take], [targets[int(i)] for i in take]
-        seen = tuple(sorted(set(targets)))
-        if len(seen) < 2:
-            raise DataError(f"an arm of the experiment has {len(seen)} label(s), so there is nothing to train.")
         rung = systems.get(self.system)
         train, steer = self._steered(rows_of(texts, targets), tuned=rung.kind == "tuned")
         folder = self.ctx.workdir / f"fit-{self._fits}"
@@ -142,8 +219,7 @@ class SystemTrainer:
             said = rung.fit(train, steer, job, ctx).predict(ask, ctx)
         self._count(meter)
         shutil.rmtree(folder, ignore_errors=True)
-        code = {name: at for at, name in enumerate(self.names)}
-        return np.array([-1 if value is None else code.get(value, -1) for value in said.values], dtype=np.int64)
+        return said.values
 
     def _count(self, meter: Meter) -> None:
         self.spent += meter.cpu_s

@@ -87,6 +87,11 @@ def metric(name: str) -> Metric:
     return Metric(humanize(name), "", bool(_FRACTIONS.search(name.lower())), "")
 
 
+def within(title: str) -> str:
+    """A title within a sentence: "macro-F1" of "Macro-F1"; a short form keeps its capitals."""
+    return title if title[1:2].isupper() else title[:1].lower() + title[1:]
+
+
 @dataclass(frozen=True)
 class RungWords:
     """title: a few words. plain: one sentence for somebody who is not an engineer."""
