@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import random
 import sys
 from pathlib import Path
 
 import pytest
-from curated_case import TOPICS, tickets
+from curated_case import tickets
 
 from tunesmith import cli
 
@@ -82,16 +83,26 @@ def test_what_cannot_be_measured_ends_with_exit_2(
     code, _, err = run(monkeypatch, capsys, "evidence", str(table), "--target", "topic", "--system", "tfidff")
     assert code == 2
     assert "Did you mean 'tfidf'?" in err
+
+
+def test_evidence_of_written_answers_from_a_file_to_its_page(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
     pairs = tmp_path / "notes.csv"
+    draw = random.Random(0)
+    words = [f"word{number}" for number in range(48)]
+    rows = [[" ".join(draw.sample(words, 9)) + "?", " ".join(draw.sample(words, 7)) + "."] for _ in range(220)]
     with pairs.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["dialogue", "note"])
-        for i in range(60):
-            words = list(TOPICS.values())[i % 3].split()
-            writer.writerow([f"call {i}: {' '.join(words[i % 5 :])}", f"note {i} on {words[i % 7]} and {words[-1]}"])
-    code, _, err = run(monkeypatch, capsys, "evidence", str(pairs), "--task", "rewrite", "--target", "note")
-    assert code == 2
-    assert "measured for labels" in err
+        csv.writer(handle).writerows([["dialogue", "note"], *rows, *rows[:60]])
+    asked = ("evidence", str(pairs), "--task", "rewrite", "--target", "note", "--draws", "2", "--out", "r", "--json")
+    code, out, err = run(monkeypatch, capsys, *asked)
+    assert code == 0, err
+    made = json.loads(out)
+    assert made["metric"] == "fact_f1"
+    assert "nearest train row" in made["how"]
+    assert [step["step"] for step in made["steps"]] == ["duplicates"]
+    assert "facts" in (tmp_path / "r" / "profile.html").read_text(encoding="utf-8").lower()
 
 
 def test_value_from_a_file_to_its_page(
