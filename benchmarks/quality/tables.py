@@ -19,17 +19,18 @@ def table(name: str, shared: Path, work: Path, *, rows: int | None = None, seed:
     """The CSV of a table, of `rows` random rows if given."""
     path = work / f"{name.replace(':', '-')}{'' if rows is None else f'-{rows}-{seed}'}.csv"
     if not path.exists():
-        pairs = [(text, target) for text, target in _pairs(name, shared) if text.strip() and target.strip()]
+        kept = [(text, target) for text, target in pairs(name, shared) if text.strip() and target.strip()]
         if rows is not None:
-            pairs = random.Random(seed).sample(pairs, min(rows, len(pairs)))
+            kept = random.Random(seed).sample(kept, min(rows, len(kept)))
         with path.open("w", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
             writer.writerow(("text", "label"))
-            writer.writerows(pairs)
+            writer.writerows(kept)
     return path
 
 
-def _pairs(name: str, shared: Path) -> Pairs:
+def pairs(name: str, shared: Path) -> Pairs:
+    """All rows of a table, as (text, target)."""
     name, _, part = name.partition(":")
     return _TABLES[name](shared, part)
 

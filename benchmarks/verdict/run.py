@@ -31,6 +31,10 @@ from tunesmith.evaluation.verdict import Answers, Verdict, verdict
 from tunesmith.tasks import task as tasks
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from flow import through_the_flow  # noqa: E402
+
 TABLES, QUICK_TABLES = 10_000, 400
 PERMUTATIONS, RESAMPLES = 999, 200
 INTERVAL_RESAMPLES = 1_000
@@ -264,6 +268,30 @@ def coverage_texts(tables: int) -> dict[str, Any]:
     return _share(held, tables, "coverage", bar="0.94 to 0.96")
 
 
+def flow_false_claims(tables: int, *, leads: str) -> dict[str, Any]:
+    """How often a candidate that is no better than the reference in truth is called better, or one no worse, worse.
+
+    In half of the tables all six systems are equally good, so that any claim is false.
+    """
+    wrong = 0
+    for seed in range(tables):
+        rng = np.random.default_rng([7, seed])
+        found = through_the_flow(rng, leads=leads, seed=seed, gain=0.0, n=int(np.exp(rng.uniform(4.6, 7.6))))
+        wrong += (found.claim == "better" and found.truth <= 0) or (found.claim == "worse" and found.truth >= 0)
+    return _share(wrong, tables, "false claims", bar="<= 0.055")
+
+
+def flow_coverage(tables: int, *, leads: str) -> dict[str, Any]:
+    """How often the interval of 200 or more rows holds the true difference of what dev had chosen."""
+    held = 0
+    for seed in range(tables):
+        rng = np.random.default_rng([8, seed])
+        gain, n = float(rng.uniform(-0.03, 0.03)), int(rng.integers(200, 2_000))
+        found = through_the_flow(rng, leads=leads, seed=seed, gain=gain, n=n, resamples=INTERVAL_RESAMPLES)
+        held += found.interval[0] <= found.truth <= found.interval[1]
+    return _share(held, tables, "coverage", bar="0.94 to 0.98")
+
+
 MEASURES: dict[str, tuple[Callable[[int], dict[str, Any]], float]] = {
     # name: (measure, share of the tables: power and coverage need fewer)
     "false claims, macro-F1": (lambda n: false_claims(n, leads="macro_f1"), 1.0),
@@ -276,6 +304,10 @@ MEASURES: dict[str, tuple[Callable[[int], dict[str, Any]], float]] = {
     "coverage, macro-F1": (lambda n: coverage(n, leads="macro_f1"), 0.3),
     "coverage, accuracy": (lambda n: coverage(n, leads="accuracy"), 0.3),
     "coverage, texts": (coverage_texts, 0.3),
+    "false claims, whole flow, macro-F1": (lambda n: flow_false_claims(n, leads="macro_f1"), 1.0),
+    "false claims, whole flow, accuracy": (lambda n: flow_false_claims(n, leads="accuracy"), 1.0),
+    "coverage, whole flow, macro-F1": (lambda n: flow_coverage(n, leads="macro_f1"), 0.3),
+    "coverage, whole flow, accuracy": (lambda n: flow_coverage(n, leads="accuracy"), 0.3),
 }
 
 
