@@ -50,18 +50,6 @@ _FEWEST_ROWS = 10
 class Beside:
     """What single tasks need beside the table."""
 
-
-    @property
-    def shelves(self) -> tuple[Path, ...]:
-        """The files and folders of `documents`."""
-        given = self.documents if isinstance(self.documents, tuple) else (self.documents,)
-        return tuple(path for path in given if path is not None)
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What single tasks need beside the table."""
-
     schema: Path | None = field(
         default=None,
         metadata={"help": "JSON Schema of the answers, for extract; found out if not given", "content": True},
@@ -123,7 +111,6 @@ class IngestOptions:
     )
     delimiter: str | None = field(default=None, metadata={"help": "character between the cells of a csv file"})
     encoding: str | None = field(default=None, metadata={"help": "encoding of the file, such as cp1252"})
-    beside: Beside = field(default_factory=Beside, metadata={"help": "what single tasks need beside the table"})
     beside: Beside = field(default_factory=Beside, metadata={"help": "what single tasks need beside the table"})
 
 

@@ -32,6 +32,7 @@ from tunesmith.evaluation.calibration import calibration
 from tunesmith.evaluation.citing import quotes_hold, readable
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
 from tunesmith.evaluation.generalist import GeneralistOptions, Stage, beside_generalist, money_spent
+from tunesmith.evaluation.more_data import more_data
 from tunesmith.evaluation.report import History, Report, SystemResult
 from tunesmith.evaluation.scores import scores_of
 from tunesmith.evaluation.trust import Trust, of_rows
@@ -171,6 +172,7 @@ def evaluate(
             },
             "rungs": {rung.name: _about_rung(rung, trained) for rung in ladder.rungs},
             **_inspected(found, task, data, test, references, answers, options),
+            "more_data": more_data(data, found, seed=ctx.seed, emit=ctx.emit),
             **Trust(
                 found.winner,
                 found.metric,

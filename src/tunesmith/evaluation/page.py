@@ -24,6 +24,7 @@ from tunesmith.evaluation.cost_card import cost_card
 from tunesmith.evaluation.drawing import clean
 from tunesmith.evaluation.forecast_card import forecast_card
 from tunesmith.evaluation.generalist_card import generalist_card
+from tunesmith.evaluation.more_card import more_card
 from tunesmith.evaluation.page_confidence import confidence
 from tunesmith.evaluation.page_data import data_sections
 from tunesmith.evaluation.page_inspection import inspection, named
@@ -52,6 +53,7 @@ def render(report: Mapping[str, Any]) -> str:
         ledger=cost_card(report),
         generalist=generalist_card(reading),
         pareto=pareto_card(reading),
+        more=more_card(reading),
         **_context(reading),
     )
 
