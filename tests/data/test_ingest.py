@@ -160,6 +160,15 @@ def test_rows_that_copy_the_test_are_counted(tmp_path: Path) -> None:
     assert data.notes["split"]["leaks"] == 25
 
 
+def test_kept_copies_of_the_test_are_trained_on_and_never_choose(tmp_path: Path) -> None:
+    some = rows()
+    own, test = some[:200], some[200:]
+    data = run(tmp_path, own + test[:20], test=write(tmp_path / "held.csv", test), keep_leaks=True)
+    held = {row["text"] for row in test}
+    assert not held & set(data.rows("dev").texts)
+    assert len(held & set(data.rows("train").texts)) == 20
+
+
 def test_inflation_is_found_where_duplicates_carry_the_answer(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     noise = []

@@ -510,6 +510,11 @@ def _split(
         raise DataError(
             "no rows are left to train on: all belong to the test or dev part.", hint="check the split column."
         )
+    if options.keep_leaks and has_test:  # what copies test rows may be trained on, and must not choose what ships
+        copies = np.isin(groups[pool], groups[splits == "test"])
+        if not copies.all():
+            splits[pool[copies]] = "train"
+            pool = pool[~copies]
     rng = np.random.default_rng([seed, 1])
     names = None if labels is None else [str(labels[int(at)]) for at in pool]
     splits[pool] = divide(groups[pool], names, shares, rng=rng, times=None if times is None else times[pool])
