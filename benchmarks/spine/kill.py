@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-STAGES = ("ingest", "curate", "select", "train", "evaluate")
+STAGES = ("ingest", "curate", "select", "tune", "train", "evaluate")
 # What measures time or the machine; everything else must be equal.
 TIMED = {"cost", "seconds", "created", "run", "estimates", "train_cpu_s", "machine", "ledger", "forecast", "budget_s"}
 

@@ -53,6 +53,7 @@ MaxLatency = Annotated[str | None, typer.Option(help="longest wait for one answe
 Licence = Annotated[str | None, typer.Option(help="of base models: permissive, or names: apache-2.0,mit")]
 Languages = Annotated[str | None, typer.Option(help="that base models must know: en,fr")]
 Prefer = Annotated[str | None, typer.Option(help="best, or cheap: the cheapest within one standard error")]
+Tune = Annotated[str | None, typer.Option("--tune", help="time for trials of other settings, such as 5m, or none")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any option of the config: model.worth=0.5")]
 AcceptAt = Annotated[
     float | None,
@@ -78,7 +79,8 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
-    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None, wage: Wage = None,
+    only: Only = None, prefer: Prefer = None, tune: Tune = None, set_: Set = None, accept_at: AcceptAt = None,
+    wage: Wage = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -105,7 +107,7 @@ def plan(  # noqa: PLR0913
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
-    only: Only = None, prefer: Prefer = None, set_: Set = None, accept_at: AcceptAt = None,
+    only: Only = None, prefer: Prefer = None, tune: Tune = None, set_: Set = None, accept_at: AcceptAt = None,
     base: Annotated[str | None, typer.Option(help="what of this model fits: a config.json, folder, id, or 70B")] = None,
     tokens: Annotated[int, typer.Option(help="with --base: of a row, or of a context that is served")] = 1024,
     as_json: Json = False,
@@ -172,6 +174,7 @@ def show(
     cost: Annotated[bool, typer.Option("--cost", help="the cost ledger: people, machine, every rung")] = False,
     wage: Wage = None,
     full: Annotated[bool, typer.Option("--full", help="with --cost: time full fine-tuning now")] = False,
+    trials: Annotated[bool, typer.Option("--trials", help="settings that were tried, and what came of it")] = False,
     as_json: Json = False,
 ) -> None:
     """Verdict, ladder, checks and cost of a finished run."""
@@ -179,6 +182,18 @@ def show(
         raise ConfigError("--wage and --full belong to the cost ledger.", hint=f"tunesmith show {folder} --cost")
     if cost:
         _show_cost(folder, wage, full=full, as_json=as_json)
+        return
+    if trials:
+        from tunesmith.evaluation.trials_card import lines as told_trials
+        from tunesmith.evaluation.trials_card import read_trials
+
+        tried = read_trials(folder)
+        if tried is None:
+            raise ConfigError(f"{folder}: no settings were tried there.", hint=f"go on with:  tunesmith run {folder}")
+        if as_json:
+            _print_json(tried)
+        else:
+            typer.echo("\n".join(told_trials(tried)))
         return
     if forecast:
         from tunesmith.forecasting import calibrated, lines, read_forecast
@@ -695,6 +710,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         model["only"] = list(given["only"])
     if model:
         options["model"] = model
+    if given.get("tune") is not None:
+        options["tune"] = {"fits": 0.0} if given["tune"] == "none" else {"budget": given["tune"]}
     if given.get("accept_at") is not None:
         options.setdefault("evaluate", {})["accept_at"] = given["accept_at"]
     if given.get("wage") is not None:

@@ -73,11 +73,21 @@ class Follower:
         seconds = "" if event.get("seconds") is None else _told(event["seconds"])
         self.out.print(f"   {event['name']:<12} {score:<16} {event['why']:<52} {seconds}")
 
+    def _trial(self, event: dict[str, Any]) -> None:
+        score = event["state"] if event["score"] is None else f"{event['score']:.4f} on dev"
+        point = ", ".join(f"{name} {_short(value)}" for name, value in event["point"].items())
+        seconds = "" if event["seconds"] is None else _told(event["seconds"])
+        self.out.print(f"   {event['number']:>3} {event['role']:<8} {score:<16} {point}   {seconds}", markup=False)
+
     def _decision(self, event: dict[str, Any]) -> None:
         self.out.print(f"   decided: {event['what']} = {event['choice']} ({event['why']})")
 
     def _run_done(self, event: dict[str, Any]) -> None:
         self.out.print(f"\nreport: {Path(event['report'])}   {_told(event['seconds'])} in all")
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)[:40]
 
 
 def _told(seconds: float) -> str:

@@ -21,7 +21,7 @@ from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json
 from tunesmith.core.meter import Cost
 from tunesmith.core.run import stage_records
 from tunesmith.data.reviews import Review, read_reviews, reviews_beside
-from tunesmith.training.ladder import Ladder, Rung, Trained
+from tunesmith.training.ladder import Ladder, Rung, Trained, standing
 from tunesmith.training.parallel import is_launched
 from tunesmith.training.replaced import Replaced, full_in_place_of, steps_of, tuned_rung
 
@@ -194,7 +194,7 @@ def measure_full(folder: Path) -> Replaced:
     from tunesmith.pipeline import open_run
 
     saved = open_run(folder)
-    ladder = Ladder.load(folder / "05-select")
+    ladder = Ladder.load(standing(folder))
     rung = tuned_rung(ladder)
     if rung is None:
         raise RunError(f"{folder}: no rung tuned the weights of a base, so there is nothing that full would replace.")
@@ -215,7 +215,7 @@ def ledger(folder: Path, *, options: CostOptions | None = None) -> CostLedger:
     plan = saved.plan
     options = options or plan.config.cost
     report = saved.report
-    ladder, trained = Ladder.load(folder / "05-select"), Trained.load(folder / "07-train")
+    ladder, trained = Ladder.load(standing(folder)), Trained.load(folder / "07-train")
     device = plan.limits.device
     evaluate = plan.config.evaluate
     rates = Rates(

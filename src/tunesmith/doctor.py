@@ -23,6 +23,7 @@ _EXTRAS = {
     "answer (questions over documents)": ("bm25s",),
     "code (SQL by its normal form)": ("sqlglot",),
     "structured (JSON from language models)": ("llguidance",),
+    "tune (settings by what earlier trials taught)": ("optuna",),
 }
 
 

@@ -37,6 +37,7 @@ from tunesmith.evaluation.evaluate import evaluate
 from tunesmith.evaluation.generalist import Asking
 from tunesmith.evaluation.page import write_page
 from tunesmith.evaluation.report import History, Report
+from tunesmith.evaluation.trials_card import read_trials
 from tunesmith.forecasting import settle
 from tunesmith.planning import (
     Config,
@@ -45,15 +46,17 @@ from tunesmith.planning import (
     existing,
     open_plan,
     paths_of,
+    plan_trials,
     plan_work,
     read_config,
     read_plan,
 )
 from tunesmith.tasks import task as tasks
-from tunesmith.training.ladder import Ladder, Trained, prompt_of
+from tunesmith.training.ladder import Ladder, Trained, prompt_of, standing
 from tunesmith.training.select import select
 from tunesmith.training.systems import Fitted
 from tunesmith.training.train import train
+from tunesmith.training.tune import tune
 
 
 def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: bool = False) -> Plan:
@@ -76,13 +79,16 @@ def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: boo
             return plan
         run.limits = plan.limits  # max_memory may ask for another dtype of the base
         ladder = run.stage(select, data, plan.config.model, plan.config.train)
+        left_s = plan.budget_s - (time.monotonic() - began)
+        plan = plan_trials(plan, request.config.tune, data, ladder, folder, left_s=left_s)
+        ladder = run.stage(tune, data, ladder, plan.config.tune, plan.config.model, plan.config.train)
         trained = run.stage(train, data, ladder, plan.config.train)
         report = run.stage(evaluate, data, ladder, trained, plan.config.evaluate, _history(run, plan))
         turned_out = settle(plan.expected, run, plan.prices, kind=tasks.get(data.task).output)
         left_s = plan.budget_s - (time.monotonic() - began)
         cost = keep_costs(folder, plan, data, ladder, seed=request.config.seed, left_s=left_s, emit=run.emit)
-        page = {**report.to_json(), "forecast": [asdict(q) for q in turned_out], "cost": cost}
-        write_page(page, folder / "report.html")
+        beside = {"forecast": [asdict(q) for q in turned_out], "cost": cost, "tune": read_trials(folder)}
+        write_page({**report.to_json(), **beside}, folder / "report.html")
         run.emit("run.done", seconds=round(time.monotonic() - began, 1), report=str(folder / "report.html"))
     return plan
 
@@ -245,7 +251,7 @@ class SavedRun:
     @cached_property
     def acceptance(self) -> Acceptance:
         """What decides whether an answer of the shipped system may go out."""
-        ladder = Ladder.load(self._stage("05-select", "ladder.json"))
+        ladder = self._ladder
         return Acceptance.load(self._stage("08-evaluate", "report.json"), ladder, self.report.winner)
 
     def texts(self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any) -> list[str]:
@@ -281,9 +287,13 @@ class SavedRun:
     def fitted(self) -> Fitted:
         """The shipped system, loaded."""
         set_threads(self.plan.limits.threads)
-        ladder = Ladder.load(self._stage("05-select", "ladder.json"))
+        ladder = self._ladder
         trained = Trained.load(self._stage("07-train", "trained.json"))
         return trained.fitted(self.report.winner, ladder, self._context)
+
+    @cached_property
+    def _ladder(self) -> Ladder:
+        return Ladder.load(self._stage(standing(self.folder).name, "ladder.json"))
 
     @property
     def _context(self) -> Context:

@@ -36,12 +36,13 @@ from tunesmith.models.resolve import fetch, pin, resolve
 from tunesmith.models.spec import ModelSpec, reason_against
 from tunesmith.tasks import is_costly
 from tunesmith.tasks import task as tasks
-from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, time_for_rungs
-from tunesmith.training.ladder import prompt_of
+from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, spare, time_for_rungs
+from tunesmith.training.ladder import Ladder, prompt_of
 from tunesmith.training.select import SelectOptions, needs_cross_validation
-from tunesmith.training.systems import Declines, RungPlan
+from tunesmith.training.systems import Declines, RungPlan, Tunes
 from tunesmith.training.systems import system as systems
 from tunesmith.training.train import TrainOptions
+from tunesmith.training.tune import LEAST_FITS, TuneOptions
 from tunesmith.training.within import longest_row, refuse_too_little, way_within
 
 DEFAULT_BUDGET_S = 600.0
@@ -56,6 +57,7 @@ class Config:
     data: IngestOptions
     curate: CurateOptions = field(default_factory=CurateOptions)
     model: SelectOptions = field(default_factory=SelectOptions)
+    tune: TuneOptions = field(default_factory=TuneOptions)
     train: TrainOptions = field(default_factory=TrainOptions)
     evaluate: EvaluateOptions = field(default_factory=EvaluateOptions)
     cost: CostOptions = field(default_factory=CostOptions)
@@ -195,13 +197,13 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     config = plan.config
     work_from = _hash(
         dict(plan.made_from).get("machine"), data.fingerprint, dump_options(config.model), dump_options(config.train),
-        plan.budget_s, config.seed,
+        dump_options(config.tune), plan.budget_s, config.seed,
     )  # fmt: skip
     made_from = {**plan.made_from, "work": work_from}
     old = read_plan(folder / "plan.yaml")
     if old is not None and old.made_from.get("work") == work_from:
-        keep = [d for d in old.decisions if d.what.startswith(("model.", "train."))]
-        config = replace(config, model=old.config.model, train=old.config.train)
+        keep = [d for d in old.decisions if d.what.startswith(("model.", "train.", "tune."))]
+        config = replace(config, model=old.config.model, train=old.config.train, tune=old.config.tune)
         return replace(
             plan, config=config, decisions=(*plan.decisions, *keep), forecasts=old.forecasts, expected=old.expected,
             made_from=made_from,
@@ -260,6 +262,8 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         cores = max(0.01, meter.cpu_s / max(meter.wall_s, 1e-9))
         size = _size(data)
         left_s -= time.monotonic() - began  # what the probe took
+        if config.tune.budget != "auto":
+            left_s -= config.tune.budget
         rungs, forecasts = plan_rungs(
             runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=model.at_least,
             cross_fits=model.folds * model.repeats if needs_cross_validation(size.n_dev) else 0,
@@ -282,7 +286,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         training = replace(training, refit=tuple(refitted))
         why = "cheap rungs always; one trained by gradient if the budget leaves time to fit it again on train + dev"
         decisions.append(Decision("train.refit", ", ".join(refitted), why))
-    config = replace(config, model=model, train=training)
+    tuning, why_so = _trials_forecast(config.tune, training, forecasts, budget_s=plan.budget_s, left_s=left_s)
+    decisions += why_so
+    config = replace(config, model=model, train=training, tune=tuning)
     plan = Plan(config, (*plan.decisions, *decisions), tuple(forecasts), (), made_from)
     if probe is not None:  # a plan made by hand has no speeds to forecast by
         refit = training.refit if isinstance(training.refit, tuple) else ()
@@ -296,6 +302,79 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
             plan, config=replace(config, model=replace(config.model, clock_s=time_for_rungs(left_s, plan.budget_s)))
         )
     return plan
+
+
+def _trials_forecast(
+    tuning: TuneOptions, training: TrainOptions, forecasts: Sequence[Forecast], *,
+    budget_s: float, left_s: float,
+) -> tuple[TuneOptions, list[Decision]]:  # fmt: skip
+    """Who proposes settings, and how many trainings the time allows if forecasts hold; `plan_trials` knows better.
+
+    left_s: what is left for the rungs and what follows; the budget of trials, where one was asked for, is taken off.
+    """
+    decisions = []
+    if tuning.sampler == "auto":
+        found = find_spec("optuna") is not None
+        why = "Optuna is installed" if found else 'Optuna is not: pip install "tunesmith[tune]"'
+        tuning = replace(tuning, sampler="tpe" if found else "random")
+        decisions.append(Decision("tune.sampler", tuning.sampler, why))
+    if tuning.fits == "auto" and forecasts:
+        could = {f.name: f.fit_s for f in forecasts if isinstance(systems.get(f.name), Tunes) and f.fit_s > 0.0}
+        again = max((s for name, s in could.items() if name in training.refit), default=0.0)
+        seconds = spare(budget_s, left_s - sum(f.fit_s + f.predict_s for f in forecasts) - again)
+        if tuning.budget != "auto":
+            seconds = tuning.budget
+        fits = round(seconds / max(could.values()), 1) if could else 0.0
+        tuning = replace(tuning, fits=fits)
+        why = f"about {seconds:.0f} s for trials of {', '.join(could) or 'nothing: no rung that trains will run'}"
+        decisions.append(Decision("tune.fits", f"{fits:g}", f"{why}; counted anew when *select* has ended"))
+    return tuning, decisions
+
+
+def plan_trials(plan: Plan, asked: TuneOptions, data: Dataset, ladder: Ladder, folder: Path, *, left_s: float) -> Plan:
+    """The plan with as many trainings for *tune* as the time left allows, by what the candidate's took in *select*.
+
+    Only where nobody fixed the number; decided once, and written to plan.yaml before the first trial.
+    """
+    if asked.fits != "auto":
+        return plan
+    made_from = {**plan.made_from, "tune": _hash(plan.made_from.get("work"), dump_options(asked))}
+    if plan.made_from.get("tune") == made_from["tune"]:
+        return plan  # read back from plan.yaml
+    tuning = plan.config.tune
+    rung = None if ladder.candidate is None else ladder[ladder.candidate]
+    each = 0.0 if rung is None else (rung.cost.train_wall_s or 0.0)
+    if rung is None or not each:
+        return replace(plan, config=replace(plan.config, tune=replace(tuning, fits=0.0)))
+    each += (rung.cost.predict_cpu_s_per_example or 0.0) * rung.n
+    seconds = (
+        asked.budget if asked.budget != "auto" else spare(plan.budget_s, left_s - _after_trials(plan, data, ladder))
+    )
+    fits = round(max(0.0, seconds) / each, 1)
+    why = f"{seconds:.0f} s for trials of {rung.name}, {each:.0f} s each"
+    if fits < LEAST_FITS:
+        why += f"; fewer than {LEAST_FITS} can show nothing"
+    keep = tuple(d for d in plan.decisions if d.what != "tune.fits")
+    plan = replace(
+        plan, config=replace(plan.config, tune=replace(tuning, fits=fits)), made_from=made_from,
+        decisions=(*keep, Decision("tune.fits", f"{fits:g}", why)),
+    )  # fmt: skip
+    plan.save(folder / "plan.yaml")
+    # Only for the run that planned, as with the rungs' clock.
+    tuning = replace(plan.config.tune, clock_s=max(1.0, seconds))
+    return replace(plan, config=replace(plan.config, tune=tuning))
+
+
+def _after_trials(plan: Plan, data: Dataset, ladder: Ladder) -> float:
+    """Seconds that refitting and answering test will take, by what the rungs took in *select*."""
+    refit = plan.config.train.refit
+    grows = 1.0 + data.count("dev") / max(1, data.count("train"))
+    again = [ladder[n] for n in (ladder.candidate, ladder.reference) if n is not None and n in refit]
+    refits_s = sum(grows * (rung.cost.train_wall_s or 0.0) for rung in again)
+    rows = {rung.name: rung.plan.test_rows or data.count("test") for rung in ladder.rungs if rung.ran}
+    answers_s = sum((ladder[name].cost.predict_cpu_s_per_example or 0.0) * n for name, n in rows.items())
+    disturbed = plan.config.evaluate.robustness
+    return refits_s + answers_s + (0.0 if disturbed == "auto" else disturbed)
 
 
 def _with_robustness(plan: Plan, data: Dataset) -> Plan:

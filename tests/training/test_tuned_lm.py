@@ -239,3 +239,23 @@ def test_a_method_that_the_base_cannot_have_is_an_error_with_a_remedy(tmp_path: 
     with pytest.raises(ModelError, match="bias") as caught:
         system.get("lm").fit(tickets(16), tickets(8), job_of(tmp_path, method="bitfit"), context_of(tmp_path / "w"))
     assert caught.value.hint
+
+
+def test_a_trials_wording_and_rate_are_trained_with_saved_and_answered_with(tmp_path: Path) -> None:
+    job, rung = job_of(tmp_path, steps=4), system.get("lm")
+    dials = rung.dials(job, n_rows=24)
+    assert set(dials) == {"rate", "steps", "rank", "method", "top_layers", "wording"}
+    point = {"rate": 0.5, "steps": 2.0, "rank": 8, "method": "lora", "top_layers": 0, "wording": "terse"}
+    options = rung.options_of(point, job)
+    plain = fit(tmp_path / "plain", replace(job, options={"rank": 8}))
+    fitted = fit(tmp_path / "w", replace(job, options=options))
+    assert fitted.settings["rate"] == pytest.approx(0.5 * plain.settings["rate"])
+    assert fitted.settings["instruction"].startswith("One of")
+    fitted.save(tmp_path / "saved")
+    again = rung.load(tmp_path / "saved", job, context_of(tmp_path))
+    assert again.answers(context_of(tmp_path)).asker.prompt.instruction == fitted.settings["instruction"]
+    refit = replace(job, options=fitted.settings, frozen=True, plan=RungPlan("lm", steps=2))
+    frozen = rung.fit(tickets(32), tickets(0), refit, context_of(tmp_path / "again"))
+    assert {k: frozen.settings[k] for k in ("rate", "rank", "instruction")} == {
+        k: fitted.settings[k] for k in ("rate", "rank", "instruction")
+    }

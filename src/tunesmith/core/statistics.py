@@ -246,6 +246,20 @@ def macro_f1(references: ArrayLike, predictions: ArrayLike, classes: int) -> flo
     return float(_macro(hit[None], said[None], true[None])[0])
 
 
+def macro_f1_of_draws(
+    references: ArrayLike, predictions: ArrayLike, classes: int, at: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(draws,) macro-F1 of rows drawn again and again; at: (draws, n) positions."""
+    r, p, k = _codes(references), _codes(predictions), max(classes, 1)
+    first = np.arange(len(at))[:, None] * k
+
+    def counted(codes: NDArray[np.int64], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+        drawn = kept[at]
+        return np.bincount((first + codes[at])[drawn], minlength=len(at) * k).reshape(len(at), k)
+
+    return _macro(counted(r, r == p), counted(p, p >= 0), counted(r, r >= 0))
+
+
 def permute_macro_f1(
     references: ArrayLike, a: ArrayLike, b: ArrayLike, classes: int, *, permutations: int = 10_000, seed: int = 0
 ) -> float:

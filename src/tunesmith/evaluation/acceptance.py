@@ -57,7 +57,7 @@ class Acceptance:
         """From what *select* left of the rung; parts that it did not leave are None."""
         rung = ladder[name]
         scope = load_scope(ladder.folder, needs=rung.needs, encoder=ladder.encoder)
-        folder = ladder.folder / "systems" / name
+        folder = ladder.place(name)
         judged: Judged | None = None
         sure: dict[int, float] = {}
         if rung.path is not None and (folder / "answers.parquet").exists():

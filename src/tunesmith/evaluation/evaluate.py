@@ -42,7 +42,7 @@ from tunesmith.tasks import task as tasks
 from tunesmith.tasks.facts import unsupported_rate
 from tunesmith.tasks.metrics import all_labels, codes, per_class, words
 from tunesmith.training.embeddings import metered_alone
-from tunesmith.training.ladder import Ladder, Rung, Trained, prompt_of
+from tunesmith.training.ladder import Ladder, Rung, Trained, prompt_of, standing
 
 # Rows per call of predict: what a kill can lose, and what the fresh process repeats. Language models are slow.
 CHUNK, CHUNK_LM = 200, 64
@@ -282,7 +282,8 @@ def _replayed(
         texts = tuple(test.texts[int(i)] for i in at)
         bound = 1e-6 if ladder[name].needs == "nothing" else 1e-4
         wanted.append(replay.Wanted(name, texts, answers[name].predictions.take(range(len(texts))), bound))
-    return replay.replay(wanted, ladder.folder, trained.folder, ctx)
+    stands = standing(ladder.folder.parent)
+    return replay.replay(wanted, stands if stands.exists() else ladder.folder, trained.folder, ctx)
 
 
 def open_test(data: Dataset, test: Rows, ctx: Context) -> tuple[tuple[str, ...], int]:

@@ -30,6 +30,7 @@ from tunesmith.evaluation.page_data import data_sections
 from tunesmith.evaluation.page_inspection import inspection, named
 from tunesmith.evaluation.pareto import pareto_card
 from tunesmith.evaluation.reading import Reading, Rung, mapping, number, pair, read, text, whole
+from tunesmith.evaluation.trials_card import trials_card
 
 if TYPE_CHECKING:
     import jinja2
@@ -51,6 +52,7 @@ def render(report: Mapping[str, Any]) -> str:
         longest=_LONGEST_TEXT,
         forecast=forecast_card(report),
         ledger=cost_card(report),
+        trials=trials_card(report),
         generalist=generalist_card(reading),
         pareto=pareto_card(reading),
         more=more_card(reading),

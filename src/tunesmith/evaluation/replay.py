@@ -37,7 +37,7 @@ class Wanted:
 
 
 def replay(wanted: Sequence[Wanted], ladder: Path, trained: Path, ctx: Context) -> list[Check]:
-    """One Check per system, from one fresh process. ladder, trained: the folders of *select* and *train*."""
+    """One Check per system, from one fresh process. ladder, trained: the folders of ladder.json and of *train*."""
     if not wanted:
         return [Check.not_applicable(NAME, "equal answers", "there are no test rows to predict.")]
     folder = ctx.workdir / "replay"

@@ -74,7 +74,7 @@ def _test_sample(case: Case, task: Task, data: Dataset) -> Sample:
 
 def _seen_sample(case: Case, task: Task, data: Dataset, ladder: Ladder, ctx: Context) -> Sample | None:
     """The answers that *select* judged the system by; None where it left none."""
-    folder = ladder.folder / "systems" / case.system
+    folder = ladder.place(case.system)
     if is_costly(task) or not (folder / "answers.parquet").exists():
         return None
     seen = Scored.load(folder, ladder.job(case.system))

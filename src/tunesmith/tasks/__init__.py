@@ -121,5 +121,5 @@ def turns(text: str, prompt: Prompt) -> list[Message]:
 
 
 task: Registry[Task] = Registry(
-    "task", __name__, besides=("metrics", "facts", "citations", "quotes", "schema", "values")
+    "task", __name__, besides=("metrics", "facts", "citations", "quotes", "schema", "values", "wordings")
 )

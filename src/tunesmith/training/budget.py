@@ -59,6 +59,7 @@ _LABEL_SHARES = {"encoder": 0.34, "contrastive": 0.30, "lm": 0.24, "few_shot": 0
 _TEXT_SHARES = {"lm": 0.80, "template_tuned": 0.30, "template": 0.15, "few_shot": 0.08, "zero_shot": 0.07}
 # Of the whole budget, for scoring, refitting and the report, and because forecasts miss by some tenths.
 _KEEP_BACK = 0.20
+_MOST_FOR_TRIALS = 0.5
 _LEAST_SCORED = {"label": 30, "text": 16, "json": 16}  # rows below which a score says nothing
 _MOST_SCORED = {"label": 1000, "text": 200, "json": 300}  # rows above which an LM rung's score is sharp enough
 # Contrastive tuning pays where labels are few; above this it was never best and costs most.
@@ -124,6 +125,11 @@ def plan_rungs(
         for name in names
     ]
     return told, [forecasts[name] for name in names]
+
+
+def spare(budget_s: float, left_s: float) -> float:
+    """Seconds for trials of other settings, where everything that must be done leaves `left_s` of the budget."""
+    return min(_MOST_FOR_TRIALS * budget_s, max(0.0, left_s - _KEEP_BACK / 2 * budget_s))
 
 
 def time_for_rungs(left_s: float, budget_s: float) -> float:

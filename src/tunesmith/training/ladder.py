@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -93,8 +94,15 @@ class Ladder:
         assert path is not None, f"rung {name} was not run"
         return load_fitted(name, self.folder / path, self.job(name), ctx)
 
+    def place(self, name: str) -> Path:
+        """The folder with the rung's Fitted and what it said of dev rows."""
+        path = self[name].path
+        return (self.folder / path).parent if path is not None else self.folder / "systems" / name
+
     def save(self, folder: Path) -> None:
-        write_json(folder / "ladder.json", self.to_dict())
+        """Write ladder.json; it may lie beside `self.folder`, to which paths stay relative."""
+        at = Path(os.path.relpath(self.folder, folder)).as_posix()
+        write_json(folder / "ladder.json", {"at": at, **self.to_dict()})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON of everything but the folder."""
@@ -104,7 +112,7 @@ class Ladder:
     def load(cls, folder: Path) -> Ladder:
         about = read_json(folder / "ladder.json")
         return cls(
-            folder=folder,
+            folder=Path(os.path.normpath(folder / about.pop("at", "."))),
             **{
                 **about,
                 "prompt": _prompt(about["prompt"]),
@@ -155,6 +163,12 @@ class Trained:
         about = read_json(folder / "trained.json")
         costs = {name: Cost(**cost) for name, cost in about["costs"].items()}
         return cls(folder, tuple(about["refitted"]), costs, about["why"])
+
+
+def standing(run: Path) -> Path:
+    """The folder whose ladder.json stands for a run: what *tune* left, else what *select* left."""
+    tuned = run / "06-tune"
+    return tuned if (tuned / "ladder.json").exists() else run / "05-select"
 
 
 def load_fitted(name: str, folder: Path, job: Job, ctx: Context) -> Fitted:

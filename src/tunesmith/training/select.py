@@ -76,6 +76,16 @@ class SelectOptions:
     languages: tuple[str, ...] = field(
         default=(), metadata={"help": "ISO 639-1 codes that base models must know: (en, fr)"}
     )
+    compare: float = field(
+        default=0.0,
+        metadata={
+            "help": "tuned rungs compete base by method in short runs, for this share of what training all whole would "
+            "cost (0.25 is plenty); 0: each rung takes its usual method"
+        },
+    )
+    others: tuple[str, ...] = field(
+        default=(), metadata={"help": "with compare: further language models that compete with `lm`"}
+    )
     folds: int = field(default=5, metadata={"help": "folds of cross-validation"})
     clock_s: float | None = field(
         default=None,
@@ -103,11 +113,17 @@ def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: C
     encoder = None if options.encoder == "none" else resolve(options.encoder, "encoder")
     lm = None if options.lm == "none" else resolve(options.lm, "lm")
     base = Job(task, data.labels, prompt_of(data), encoder, lm, options=training.for_rungs(), library=data.library)
+    if any(systems.get(plan.name).needs == "encoder" for plan in options.rungs if plan.run):
+        read_once(data, encoder, replace(ctx, workdir=ctx.workdir / _VECTORS))
     bench = Bench(data.rows("train"), data.rows("dev"), base, options, ctx)
-    _read_once(data, [plan for plan in options.rungs if plan.run], encoder, ctx)
+    if options.compare > 0.0:
+        from tunesmith.training.contest import hold
+
+        plans, base = hold(options.rungs, bench.train, bench.dev, base, options, ctx)
+        bench = Bench(bench.train, bench.dev, base, replace(options, rungs=plans), ctx)
     scored: dict[str, Scored] = {}
     rungs: list[Rung] = []
-    for plan in options.rungs:
+    for plan in cast("tuple[RungPlan, ...]", bench.options.rungs):
         rung, seen = bench.run(plan, promising=_promising(scored, base))
         rungs.append(rung)
         if seen is not None:
@@ -118,22 +134,46 @@ def select(data: Dataset, options: SelectOptions, training: TrainOptions, ctx: C
     for scope in fit_scopes(bench.train, bench.dev, encoder if "encoder" in stands_on else None, keep_out):
         scope.save(ctx.workdir)
     shutil.rmtree(ctx.workdir / _VECTORS, ignore_errors=True)
-    tokens = count_words(data.rows("train").texts)
-    prices = {
-        plan.name: nominal_price(plan.name, n_labels=len(data.labels), tokens_per_text=tokens) for plan in options.rungs
-    }
+    prices = prices_of(data, [plan.name for plan in options.rungs])
     return choose(rungs, scored, base, prices=prices, options=options, folder=ctx.workdir, seed=ctx.seed)
 
 
-def _read_once(data: Dataset, plans: Sequence[RungPlan], encoder: ModelSpec | None, ctx: Context) -> None:
+def read_once(data: Dataset, encoder: ModelSpec | None, ctx: Context) -> None:
     """Give every train and dev text to the frozen encoder, all in one go, for all rungs that stand on it.
 
     What shares a batch moves the last digits of a vector. Were each rung to read what the others have not, a resumed
     run would read other batches than one that was never stopped, and end in other last digits.
     """
-    if encoder is not None and any(systems.get(plan.name).needs == "encoder" for plan in plans):
-        texts = [*data.rows("train").texts, *data.rows("dev").texts]
-        embed(texts, encoder, replace(ctx, workdir=ctx.workdir / _VECTORS))
+    if encoder is not None:
+        embed([*data.rows("train").texts, *data.rows("dev").texts], encoder, ctx)
+
+
+def rows_for(plan: RungPlan, train: Rows, dev: Rows, *, seed: int) -> tuple[Rows, Rows]:
+    """The train and dev rows that a rung's plan allows.
+
+    One permutation for all rungs: smaller subsets are the heads of larger ones, so they stay paired.
+    """
+    if plan.train_rows:
+        train = train.take(np.sort(np.random.default_rng([seed, 7]).permutation(len(train))[: plan.train_rows]))
+    if plan.dev_rows:
+        dev = dev.take(np.sort(np.random.default_rng([seed, 11]).permutation(len(dev))[: plan.dev_rows]))
+    return train, dev
+
+
+def prices_of(data: Dataset, names: Sequence[str]) -> dict[str, float]:
+    """What an answer of each rung costs on a machine of fixed speed, for `choose`."""
+    tokens = count_words(data.rows("train").texts)
+    return {name: nominal_price(name, n_labels=len(data.labels), tokens_per_text=tokens) for name in names}
+
+
+def calibrate(seen: Scored, fitted: Path, ctx: Context) -> None:
+    """Fit a calibrator on answers to rows that the rung had not seen, into the folder of its Fitted."""
+    raw = seen.answers.probabilities
+    if raw is None or seen.name == "majority":
+        return
+    calibrator = fit_calibrator(raw, seen.rows.targets, seen.job.labels, seed=ctx.seed)
+    ctx.check(keeps_answers(raw, calibrator(raw), system=seen.name))
+    save_calibrator(calibrator, fitted)
 
 
 class Bench:
@@ -142,9 +182,6 @@ class Bench:
     def __init__(self, train: Rows, dev: Rows, base: Job, options: SelectOptions, ctx: Context) -> None:
         self.train, self.dev, self.base, self.options, self.ctx = train, dev, base, options, ctx
         self.began = time.monotonic()
-        # One permutation for all rungs: smaller subsets are the heads of larger ones, so they stay paired.
-        self.order = np.random.default_rng([ctx.seed, 7]).permutation(len(train))
-        self.dev_order = np.random.default_rng([ctx.seed, 11]).permutation(len(dev))
 
     def run(self, plan: RungPlan, *, promising: Callable[[float, Sequence[int]], bool]) -> tuple[Rung, Scored | None]:
         """The rung and what it said of which rows; from disk if it ended before."""
@@ -188,9 +225,7 @@ class Bench:
         ctx: Context,
     ) -> tuple[Rung, Scored]:
         rung = systems.get(plan.name)
-        train = self.train.take(np.sort(self.order[: plan.train_rows])) if plan.train_rows else self.train
-        at = np.sort(self.dev_order[: plan.dev_rows]) if plan.dev_rows else np.arange(len(self.dev))
-        dev = self.dev.take(at)
+        train, dev = rows_for(plan, self.train, self.dev, seed=self.ctx.seed)
         late = self._late(plan)
         job = replace(self.base, plan=plan, promising=lambda score: promising(score, dev.ids.tolist()), late=late)
         ctx = replace(ctx, workdir=folder / "work")
@@ -209,11 +244,7 @@ class Bench:
             chosen = {**job.options, **getattr(fitted, "settings", {})}
             seen = self._cross_validate(plan.name, replace(job, options=chosen, frozen=True), ctx)
             how = "cross-validation"
-        if seen.answers.probabilities is not None and plan.name != "majority":
-            raw = seen.answers.probabilities
-            calibrator = fit_calibrator(raw, seen.rows.targets, self.base.labels, seed=self.ctx.seed)
-            ctx.check(keeps_answers(raw, calibrator(raw), system=plan.name))
-            save_calibrator(calibrator, folder / "fitted")
+        calibrate(seen, folder / "fitted", ctx)
         low, high = interval_of(seen, seed=self.ctx.seed)
         cost = Cost(
             train_cpu_s=round(fitting.cpu_s, 3),

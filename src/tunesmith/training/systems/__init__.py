@@ -18,6 +18,7 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.core.registry import Registry
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import Prompt, Task
+from tunesmith.training.dials import Dials, Point
 
 if TYPE_CHECKING:
     from tunesmith.training.parallel import Group
@@ -148,6 +149,27 @@ class Declines(Protocol):
 
     def why_not(self, train: Rows) -> str | None:
         """Why it would be no use for these rows, in a sentence; None if it may be."""
+        ...
+
+
+@runtime_checkable
+class Tunes(Protocol):
+    """A System whose settings *tune* may vary.
+
+    It trains plan.steps of a schedule, asks job.promising at plan.pause_steps, and names in Fitted.settings, among what
+    it chose, "schedule_steps". A dial "steps" is a multiple of the default's steps, and *tune*'s own affair.
+    """
+
+    def dials(self, job: Job, *, n_rows: int) -> Dials:
+        """What may be varied for so many train rows. A dial of an option that the user set is left alone."""
+        ...
+
+    def steps(self, job: Job, *, n_rows: int) -> int:
+        """Optimizer steps that it would take by itself on so many rows."""
+        ...
+
+    def options_of(self, point: Point, job: Job) -> Point:
+        """A point of the dials as options of the rung (Job.options)."""
         ...
 
 

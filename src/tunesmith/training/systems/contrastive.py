@@ -16,7 +16,9 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
+from tunesmith.models.methods import Range
 from tunesmith.training.choice import Settings
+from tunesmith.training.dials import Dial, Dials, Point, adapter_dials, adapter_options
 from tunesmith.training.embeddings import encoder_spec
 from tunesmith.training.folds import label_codes
 from tunesmith.training.systems import Job, Workload, system
@@ -107,6 +109,23 @@ class Contrastive:
             beside=("kernel",),  # of few rows, counts are a weak opinion: adding them was measured worse
         )
         return ContrastiveFitted(together, chosen(settings, together, recipe, result), result.curve)
+
+    def dials(self, job: Job, *, n_rows: int) -> Dials:
+        """Multiples of the rate and of the steps, the rank, which share of the layers learns, sharpness, ridge."""
+        del job, n_rows
+        own = {
+            "sharpness": Dial(Range(0.05, 0.2, log=True), _DEFAULT["sharpness"]),
+            "ridge": Dial(Range(0.03, 3.0, log=True), _DEFAULT["ridge"]),
+        }
+        return {**adapter_dials(_DEFAULT), **own}
+
+    def steps(self, job: Job, *, n_rows: int) -> int:
+        return forecast_steps(n_rows)
+
+    def options_of(self, point: Point, job: Job) -> Point:
+        from tunesmith.training.tuning import settings_of
+
+        return adapter_options(point, settings_of(_DEFAULT, job))
 
     def load(self, folder: Path, job: Job, ctx: Context) -> ContrastiveFitted:
         about = read_json(folder / "contrastive.json")

@@ -15,7 +15,9 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
+from tunesmith.models.methods import Choice
 from tunesmith.training.choice import Settings
+from tunesmith.training.dials import Dial, Dials, Point, adapter_dials, adapter_options
 from tunesmith.training.embeddings import encoder_spec
 from tunesmith.training.folds import label_codes
 from tunesmith.training.linear import LinearHead
@@ -99,6 +101,19 @@ class TunedEncoder:
             train, dev, job, ctx, system=self.name, settings=settings, recipe=recipe, objective=objective
         )
         return EncoderFitted(together, chosen(settings, together, recipe, result), result.curve)
+
+    def dials(self, job: Job, *, n_rows: int) -> Dials:
+        """Multiples of the rate and of the steps, the rank, which share of the layers learns, label smoothing."""
+        del job, n_rows
+        return {**adapter_dials(_DEFAULT), "smoothing": Dial(Choice((0.0, 0.05, 0.15)), _DEFAULT["smoothing"])}
+
+    def steps(self, job: Job, *, n_rows: int) -> int:
+        return forecast_steps(n_rows)
+
+    def options_of(self, point: Point, job: Job) -> Point:
+        from tunesmith.training.tuning import settings_of
+
+        return adapter_options(point, settings_of(_DEFAULT, job))
 
     def load(self, folder: Path, job: Job, ctx: Context) -> EncoderFitted:
         about = read_json(folder / "encoder.json")

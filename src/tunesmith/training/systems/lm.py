@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,9 +15,11 @@ from tunesmith.core.errors import ModelError
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.meter import metered
 from tunesmith.core.predictions import Predictions
-from tunesmith.models.methods import Method, Range
+from tunesmith.models.methods import Choice, Method, Range
 from tunesmith.models.methods import method as methods
 from tunesmith.tasks import Prompt
+from tunesmith.tasks.wordings import PLAIN, wordings
+from tunesmith.training.dials import Dial, Dials, Point
 from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from tunesmith.training.prompted import Lengths, Prompted
 
 _CHECKED_ROWS = 4
-_OF_METHODS = ("alpha", "dropout", "rank_stabilised", "dora", "pissa", "plus_ratio", "top_layers")
+_PASSED_ON = ("alpha", "dropout", "rank_stabilised", "dora", "pissa", "plus_ratio", "top_layers", "instruction")
 BATCH = 8
 # Steps between two dev losses cost at least this many times what the dev loss costs.
 _TRAIN_PER_EVALUATION = 10
@@ -112,6 +114,7 @@ class Lm:
         from tunesmith.training.prompted import asker_for, lm_folder, refuse_longer
         from tunesmith.training.workers import Training, called
 
+        job = _worded(job, job.options)
         base = lm_folder(job, ctx)
         lm = LanguageModel.load(base, ctx.limits)
         asker = asker_for(lm, job)
@@ -237,7 +240,35 @@ class Lm:
                 f"this adapter was trained on {about['base']}, not on {job.lm.uri}.",
                 hint=f"set model.lm to {about['base']}.",
             )
-        return LmFitted(job, folder, about)
+        return LmFitted(_worded(job, about["settings"]), folder, about)
+
+    def dials(self, job: Job, *, n_rows: int) -> Dials:
+        """Multiples of the rate and of the steps, rank, method, how many layers learn (0: all), how the task is worded.
+
+        Where only upper layers learn, what the others give is stored once and read by every trial.
+        """
+        del n_rows
+        return {
+            "rate": Dial(Range(0.125, 4.0, log=True), 1.0),
+            "steps": Dial(Choice((0.5, 1.0, 2.0)), 1.0),
+            "rank": Dial(Choice((4, 8, 16, 32)), 16),
+            "method": Dial(Choice(("lora", "ia3", "layernorm")), "lora"),
+            "top_layers": Dial(Choice((0, 8)), 0),
+            "wording": Dial(Choice(tuple(wordings(job.prompt))), PLAIN),
+        }
+
+    def steps(self, job: Job, *, n_rows: int) -> int:
+        return max(1, round(_epochs(n_rows, text=job.task.output != "label") * n_rows / min(BATCH, max(1, n_rows))))
+
+    def options_of(self, point: Point, job: Job) -> Point:
+        options = {name: value for name, value in point.items() if name in ("rank", "method")}
+        if "rate" in point:
+            options["rate_times"] = point["rate"]
+        if point.get("top_layers"):
+            options["top_layers"] = point["top_layers"]
+        if point.get("wording", PLAIN) != PLAIN:
+            options["instruction"] = wordings(job.prompt)[str(point["wording"])]
+        return options
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) seconds."""
@@ -260,13 +291,21 @@ def _settings(
     text = job.task.output != "label"
     name = str(given.get("method", "lora"))
     return {
-        **{key: given[key] for key in _OF_METHODS if key in given},
+        **{key: given[key] for key in _PASSED_ON if key in given},
         "method": name,
         "rank": int(given.get("rank", 16)),
-        "rate": float(given.get("rate", rate_factor * _rate(name, job, parameters))),
+        "rate": float(given.get("rate_times", 1.0))
+        * float(given.get("rate", rate_factor * _rate(name, job, parameters))),
         "batch": min(int(given.get("batch", BATCH)), max(1, n_rows)),
         "epochs": float(given.get("epochs", _epochs(n_rows, text=text))),
     }
+
+
+def _worded(job: Job, options: Mapping[str, Any]) -> Job:
+    """The job with the instruction that the options ask for, or its own."""
+    if "instruction" not in options:
+        return job
+    return replace(job, prompt=replace(job.prompt, instruction=str(options["instruction"])))
 
 
 def _rate(name: str, job: Job, parameters: int) -> float:
