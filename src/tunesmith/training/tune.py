@@ -214,7 +214,7 @@ class _Study:
         if len(tried) > _MOST_TRIALS:
             return f"{_MOST_TRIALS} settings were tried"
         best = self._best()
-        since = len(tried) - (0 if best is None else 1 + tried.index(best))
+        since = len(tried) - 1 - (0 if best is None else tried.index(best))
         if len(tried) > _AFTER and since >= _PATIENCE:
             error = 0.0
             if best is not None:
