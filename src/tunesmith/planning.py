@@ -8,6 +8,7 @@ as long as what it was made from is unchanged: the clock never decides twice.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.util import find_spec
@@ -29,6 +30,7 @@ from tunesmith.core.meter import metered
 from tunesmith.core.run import keyed
 from tunesmith.data.curate import CurateOptions
 from tunesmith.data.ingest import IngestOptions, profile
+from tunesmith.data.tags import label_counts
 from tunesmith.evaluation.evaluate import EvaluateOptions
 from tunesmith.evaluation.robustness import OUTPUTS, SHARE
 from tunesmith.forecasting import Prices, Work, expect
@@ -213,7 +215,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     rungs_asked = model.rungs
     names = _rungs_for(data, model)
     output = tasks.get(data.task).output
-    if config.evaluate.accept_at and output not in ("label", "citations"):
+    if config.evaluate.accept_at and output not in ("label", "labels", "citations"):
         raise ConfigError(
             f"evaluate.accept_at: the task {data.task} answers with texts, which carry no probability to accept by.",
             hint="leave accept_at out.",
@@ -521,7 +523,8 @@ def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emi
 
 def _size(data: Dataset) -> Size:
     train = data.rows("train")
-    counts = sorted(train.targets.count(label) for label in data.labels)
+    held = label_counts(train.targets) if data.task == "tag" else Counter(train.targets)
+    counts = sorted(held[label] for label in data.labels)
     per_label = float(counts[len(counts) // 2]) if counts else float(len(train))
     output = tasks.get(data.task).output
     library = 0.0

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -62,6 +62,7 @@ def predict_table(
             rows = table.data.slice(start, _PIECE).to_pylist()
             for at, row in enumerate(rows):
                 row |= _answer(task, answers.values[at], names, as_json=as_json)
+                row |= _beside(task, answers, at, saved.data.labels, names, as_json=as_json)
                 places = saved.quotes(texts[start + at], answers.values[at])
                 if places is not None:
                     row[prediction], row[quoted] = _read(places[0], as_json), _read(places[1], as_json)
@@ -104,6 +105,7 @@ def predict_lines(
                 answer = answers.values[at]
                 if as_json:
                     made: dict[str, Any] = {"text": text, **_answer(task, answer, (), as_json=True)}
+                    made |= _beside(task, answers, at, saved.data.labels, (), as_json=True)
                     places = saved.quotes(text, answer)
                     if places is not None:
                         made = {"text": text, "prediction": places[0], "quotes": places[1]}
@@ -143,6 +145,8 @@ def label_first(saved: SavedRun, path: Path, n: int) -> list[ToLabel]:
     if not texts:
         raise DataError(f"{path}: no rows.", hint="give a table with at least one row.")
     labels = saved.data.labels
+    if saved.data.task == "tag":
+        return _sets_first(saved, texts, n)
     if len(labels) < 2:
         raise ConfigError("--next: this model writes texts, so there is no doubt between labels to go by.")
     found: list[ToLabel] = []
@@ -174,6 +178,25 @@ def label_first(saved: SavedRun, path: Path, n: int) -> list[ToLabel]:
         if len(picked) == n:
             break
     return [*picked, *spare[: n - len(picked)]]
+
+
+def _sets_first(saved: SavedRun, texts: list[str], n: int) -> list[ToLabel]:
+    """The n texts of whose whole set the model is least sure. second: the label that comes nearest to changing it."""
+    task, labels = tasks.get(saved.data.task), saved.data.labels
+    found: dict[str, ToLabel] = {}
+    for start in range(0, len(texts), _PIECE):
+        part = texts[start : start + _PIECE]
+        said = saved.predict(part)
+        if said.confidences is None or said.marginals is None:
+            raise ConfigError("--next: the answers of this model carry no probabilities.")
+        nearest = abs(said.marginals - 0.5).argmin(axis=1)
+        for at, text in enumerate(part):
+            one = ToLabel(
+                start + at + 1, 1.0 - float(said.confidences[at]), _told(task, said.values[at]),
+                labels[int(nearest[at])], text,
+            )  # fmt: skip
+            found.setdefault(text, one)
+    return sorted(found.values(), key=lambda one: (-one.doubt, one.row))[:n]
 
 
 def _author(saved: SavedRun, decided: Decided, at: int) -> str:
@@ -217,6 +240,17 @@ def _answer(task: Task, value: str | None, taken: Iterable[str], *, as_json: boo
     if as_json:
         return {_free("prediction", taken): None if value is None else json.loads(value)}
     return {_free(name, taken): cell for name, cell in cells(value).items()}
+
+
+def _beside(
+    task: Task, answers: Predictions, at: int, labels: Sequence[str], taken: Iterable[str], *, as_json: bool
+) -> dict[str, Any]:
+    """What a task says besides its answer and how sure it is of it: of sets of labels, how sure of each."""
+    beside = getattr(task, "beside", None)
+    if beside is None or answers.marginals is None:
+        return {}
+    made = beside(answers.values[at], answers.marginals[at], labels, as_json=as_json)
+    return {_free(name, taken): value for name, value in made.items()}
 
 
 def _told(task: Task, value: str | None) -> str:

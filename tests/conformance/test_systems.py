@@ -15,6 +15,7 @@ from tunesmith.core.library import Library, Passage
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
 from tunesmith.tasks.citations import gold_of, verify_citations
+from tunesmith.tasks.label_sets import dump_set, read_set
 from tunesmith.tasks.schema import read_schema
 from tunesmith.tasks.values import fault
 from tunesmith.testing import tiny_encoder, tiny_lm
@@ -47,6 +48,9 @@ def _asked(name: str, rows: Rows) -> Rows:
     if _task(system.get(name)) == "extract":
         pairs = zip(rows.texts, rows.targets, strict=True)
         return replace(rows, targets=tuple(f'{{"number":"{t.split()[-1]}","topic":"{label}"}}' for t, label in pairs))
+    if _task(system.get(name)) == "tag":
+        sets = [{"card", "money"} if i % 5 == 0 else {label} for i, label in enumerate(rows.targets)]
+        return replace(rows, targets=tuple(dump_set(one) for one in sets))
     if "citations" not in system.get(name).outputs:
         return rows
     golds = {text: gold_of([reference]) for reference, text in PASSAGES.items()}
@@ -67,7 +71,7 @@ def job(models):
     def made(name: str, **changes) -> Job:
         rung = system.get(name)
         what = task.get(_task(rung))
-        labels = ("card", "money") if "label" in rung.outputs else ()
+        labels = ("card", "money") if what.output in ("label", "labels") else ()
         prompt = what.prompt(labels, inputs=("text",), target="topic")
         prompt = replace(prompt, schema=SCHEMA if what.output == "json" else "")
         plan = RungPlan(name, steps=3 if rung.kind == "tuned" else None)
@@ -78,7 +82,7 @@ def job(models):
 
 
 def _task(rung) -> str:
-    first = {"label": "classify", "text": "rewrite", "json": "extract", "citations": "answer"}
+    first = {"label": "classify", "text": "rewrite", "json": "extract", "citations": "answer", "labels": "tag"}
     return next(name for output, name in first.items() if output in rung.outputs)
 
 
@@ -98,7 +102,7 @@ def test_a_rung_says_what_it_is(name):
     assert rung.name == name
     assert rung.kind in ("tuned", "untuned")
     assert rung.needs in ("nothing", "encoder", "lm")
-    assert set(rung.outputs) <= {"label", "text", "json", "citations"}
+    assert set(rung.outputs) <= {"label", "labels", "text", "json", "citations"}
     assert rung.outputs
 
 
@@ -117,6 +121,10 @@ def test_what_is_read_back_answers_as_what_was_saved(name, job, tmp_path):
         assert np.abs(before.confidences - after.confidences).max() <= 1e-9
     if _task(rung) == "extract":
         assert all(fault(json.loads(value), read_schema(SCHEMA)) is None for value in before.values)
+    if _task(rung) == "tag":
+        assert all(read_set(value) <= {"card", "money"} for value in before.values)
+        assert np.abs(before.marginals - after.marginals).max() <= 1e-9
+        assert np.abs(before.confidences - after.confidences).max() <= 1e-9
     if "label" in rung.outputs:
         assert set(before.values) <= {"card", "money"}
         assert np.allclose(before.probabilities.sum(axis=1), 1.0)
@@ -162,10 +170,15 @@ def test_cross_fitting_answers_every_row_without_having_seen_it(name, job, tmp_p
     rng = np.random.default_rng(0)
     rows = rows_of([f"word{i} thing{i}" for i in range(80)], [("card", "money")[j] for j in rng.integers(0, 2, 80)])
     folds = row_folds(rows, k=4, seed=0)
+    if _task(system.get(name)) == "tag":
+        rows = replace(rows, targets=tuple(dump_set({target}) for target in rows.targets))
     answers = system.get(name).cross_fit(rows, folds, job(name), _context(tmp_path))
     right = np.mean([a == b for a, b in zip(answers.values, rows.targets, strict=True)])
-    assert answers.probabilities.shape == (80, 2)
-    assert np.allclose(answers.probabilities.sum(axis=1), 1.0)
+    if _task(system.get(name)) == "tag":
+        assert answers.marginals.shape == (80, 2)
+    else:
+        assert answers.probabilities.shape == (80, 2)
+        assert np.allclose(answers.probabilities.sum(axis=1), 1.0)
     assert right < 0.75  # 0.5 expected, standard error 0.056
 
 

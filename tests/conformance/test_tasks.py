@@ -10,6 +10,7 @@ import pytest
 from tunesmith.core.predictions import Predictions
 from tunesmith.tasks import task
 from tunesmith.tasks.citations import CitedAnswer, gold_of, references_of
+from tunesmith.tasks.label_sets import dump_set
 
 TASKS = task.names()
 LABELS = ("negative", "neutral", "positive")
@@ -26,6 +27,8 @@ def _references(made) -> list[str]:
         return [gold_of([("law", str(i))]) for i in range(len(SOURCES))]
     if made.output == "label":
         return [LABELS[i % 3] for i in range(len(SOURCES))]
+    if made.output == "labels":
+        return [dump_set(LABELS[j] for j in range(3) if i % 7 & 1 << j) for i in range(len(SOURCES))]
     if made.output == "json":
         return [
             json.dumps({"said": text, "n": [i % 3]}, separators=(",", ":")) for i, text in enumerate(reversed(SOURCES))
@@ -53,12 +56,12 @@ def _predictions(made, references, *, right: float) -> Predictions:
 
 
 def test_the_tasks_are_found():
-    assert {"classify", "rewrite"} <= set(TASKS)
+    assert {"classify", "tag", "rewrite"} <= set(TASKS)
 
 
 def test_it_names_itself_like_its_file(made):
     assert task.get(made.name) is made
-    assert made.output in ("label", "text", "json", "citations")
+    assert made.output in ("label", "labels", "text", "json", "citations")
 
 
 def test_a_perfect_answer_leads_with_1_and_no_answer_with_0(made):
@@ -103,7 +106,7 @@ def test_corpus_scores_of_some_rows_are_the_scores_of_those_rows(made):
 
 
 def test_rendering_ends_with_the_person_and_shots_are_answered(made):
-    prompt = made.prompt(LABELS if made.output == "label" else (), inputs=("text",), target="rating")
+    prompt = made.prompt(LABELS if made.output in ("label", "labels") else (), inputs=("text",), target="rating")
     shown = type(prompt)(prompt.instruction, prompt.labels, (("given", "answer"),))
     for p in (prompt, shown):
         roles = [message["role"] for message in made.render("some text", p)]
@@ -114,7 +117,7 @@ def test_rendering_ends_with_the_person_and_shots_are_answered(made):
 
 def test_its_own_answers_are_read_back(made):
     references = [_right(made, r) for r in _references(made) if r]
-    prompt = made.prompt(LABELS if made.output == "label" else (), inputs=("text",), target="rating")
+    prompt = made.prompt(LABELS if made.output in ("label", "labels") else (), inputs=("text",), target="rating")
     assert all(made.parse(r, prompt) == r.strip() for r in references)
     assert made.parse("", prompt) is None
 

@@ -298,3 +298,56 @@ def test_the_binomial_tail_is_that_of_scipy():
 
     for k, n, p in ((0, 5, 0.3), (2, 50, 0.02), (49, 50, 0.9), (-1, 5, 0.5), (5, 5, 0.5)):
         assert st.binomial_at_most(k, n, p) == pytest.approx(binom.cdf(k, n, p), abs=1e-10)
+
+
+def _f1(sums):
+    return 2 * sums[:, 0] / np.maximum(sums[:, 1] + sums[:, 2], 1.0)
+
+
+def _counts(rng, n, right):
+    due = rng.integers(0, 4, n).astype(float)
+    hit = rng.binomial(due.astype(int), right).astype(float)
+    return np.stack([hit, hit + rng.binomial(1, 0.3, n), due], axis=1)
+
+
+def test_a_score_of_sums_is_permuted_like_the_mean_it_is():
+    # With one unit per row the ratio is a mean, so that the test must agree with sign_flip.
+    rng = np.random.default_rng(0)
+    a, b = (np.stack([rng.random(60) < share, np.ones(60)], axis=1).astype(float) for share in (0.8, 0.55))
+    p = st.permute_sums(a, b, lambda s: s[:, 0] / s[:, 1], permutations=20_000)
+    assert p == pytest.approx(st.sign_flip(a[:, 0] - b[:, 0], permutations=20_000), abs=0.01)
+
+
+def test_equal_systems_rarely_differ_in_a_score_of_sums():
+    rng = np.random.default_rng(1)
+    found = []
+    for _ in range(200):
+        both = _counts(rng, 80, 0.6), _counts(rng, 80, 0.6)
+        due = both[0][:, 2]
+        other = np.minimum(both[1], np.stack([due, due + 1, due], axis=1))
+        other[:, 2] = due
+        swap = rng.random(80) < 0.5
+        one = np.where(swap[:, None], other, both[0])
+        two = np.where(swap[:, None], both[0], other)
+        found.append(st.permute_sums(one, two, _f1, permutations=400, seed=1))
+    assert np.mean(np.array(found) < 0.05) <= 0.09  # 5 % expected, standard error 1.5 %
+
+
+def test_intervals_of_a_score_of_sums_cover_it():
+    rng = np.random.default_rng(2)
+    large = _counts(rng, 200_000, 0.6)
+    truth = float(_f1(large.sum(axis=0)[None])[0])
+    inside = 0
+    for _ in range(150):
+        (low, high), _ = st.bootstrap_sums([_counts(rng, 120, 0.6)], _f1, resamples=400)
+        inside += low <= truth <= high
+    assert inside / 150 >= 0.89  # 95 % expected, standard error 1.8 %
+
+
+def test_a_difference_of_scores_of_sums_has_an_interval_around_it():
+    rng = np.random.default_rng(3)
+    a, b = _counts(rng, 150, 0.8), _counts(rng, 150, 0.5)
+    (low, high), error = st.bootstrap_sums([a, b], _f1)
+    value = float(_f1(a.sum(axis=0)[None])[0] - _f1(b.sum(axis=0)[None])[0])
+    assert low < value < high
+    assert (high - low) / 4 == pytest.approx(error, rel=0.2)

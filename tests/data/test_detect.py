@@ -83,10 +83,9 @@ def test_what_is_written_afterwards_is_no_input(tmp_path: Path) -> None:
     assert found(tmp_path, rows).inputs == ("message",)
 
 
-def test_lists_are_no_classes(tmp_path: Path) -> None:
+def test_lists_are_no_classes_but_sets_of_labels(tmp_path: Path) -> None:
     rows = [{"message": r["message"], "tags": ["x", r["topic"]]} for r in tickets()]
-    with pytest.raises(DataError):
-        found(tmp_path, rows)
+    assert found(tmp_path, rows).task == "tag"
 
 
 def test_a_task_that_does_not_exist_names_the_nearest(tmp_path: Path) -> None:

@@ -22,11 +22,14 @@ class Predictions:
     values:        a label or a text; None where the answer could not be parsed.
     probabilities: (n, k) float64 in the order of the Dataset's labels, rows sum to 1; None for text tasks.
     confidences:   (n,) float64, how probable it is that an answer that is no label is right; None: not said.
+    marginals:     (n, k) float64 in the order of the Dataset's labels, how probable each is by itself, where answers
+                   are sets of labels; None: not said.
     """
 
     values: tuple[str | None, ...]
     probabilities: NDArray[np.float64] | None = None
     confidences: NDArray[np.float64] | None = None
+    marginals: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -46,9 +49,12 @@ class Predictions:
     def take(self, rows: Sequence[int] | NDArray[np.integer]) -> Predictions:
         """The predictions of some rows, in the order asked."""
         at = np.asarray(rows, dtype=np.int64)
-        p, c = self.probabilities, self.confidences
+        p, c, m = self.probabilities, self.confidences, self.marginals
         return Predictions(
-            tuple(self.values[int(i)] for i in at), None if p is None else p[at], None if c is None else c[at]
+            tuple(self.values[int(i)] for i in at),
+            None if p is None else p[at],
+            None if c is None else c[at],
+            None if m is None else m[at],
         )
 
     @classmethod
@@ -63,10 +69,11 @@ class Predictions:
             tuple(value for part in parts for value in part.values),
             stacked([part.probabilities for part in parts]),
             stacked([part.confidences for part in parts]),
+            stacked([part.marginals for part in parts]),
         )
 
     def save(self, path: Path) -> None:
-        """Write as parquet: `value` and, where there are such, `probabilities` and `confidence`."""
+        """Write as parquet: `value` and, where there are such, `probabilities`, `confidence` and `marginals`."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -75,6 +82,8 @@ class Predictions:
             columns["probabilities"] = pa.array(list(self.probabilities), pa.list_(pa.float64()))
         if self.confidences is not None:
             columns["confidence"] = pa.array(self.confidences, pa.float64())
+        if self.marginals is not None:
+            columns["marginals"] = pa.array(list(self.marginals), pa.list_(pa.float64()))
         with whole(path) as draft:
             pq.write_table(pa.table(columns), draft)
 
@@ -83,8 +92,11 @@ class Predictions:
         import pyarrow.parquet as pq
 
         table = pq.read_table(path)
-        p = None
-        if "probabilities" in table.column_names:
-            p = np.array(table["probabilities"].to_pylist(), dtype=np.float64).reshape(table.num_rows, -1)
+
+        def matrix(name: str) -> NDArray[np.float64] | None:
+            if name not in table.column_names:
+                return None
+            return np.array(table[name].to_pylist(), dtype=np.float64).reshape(table.num_rows, -1)
+
         c = table["confidence"].to_numpy().astype(np.float64) if "confidence" in table.column_names else None
-        return cls(tuple(table["value"].to_pylist()), p, c)
+        return cls(tuple(table["value"].to_pylist()), matrix("probabilities"), c, matrix("marginals"))

@@ -7,6 +7,7 @@ and agrees with nothing.
     proportions   wilson, clopper_pearson, binomial_at_most, binomial_two_sided, mcnemar, proportion_difference, fisher
     means         sign_flip, bootstrap_mean, permute_groups
     macro-F1      macro_f1, permute_macro_f1, bootstrap_macro_f1, bootstrap_macro_f1_difference
+    any ratio of sums over rows    permute_sums, bootstrap_sums
     families      holm
     power         detectable, required_n, discordant_sd
 """
@@ -330,6 +331,71 @@ def bootstrap_macro_f1_difference(
     """Bootstrap interval of macro-F1 of a minus that of b on the same rows, and its standard error."""
     cells = _Cells.of(references, a, b, classes)
     return _bootstrap_cells(cells, resamples, seed, confidence, method, paired=True)
+
+
+# ---------------------------------------------------------------- scores of sums
+
+
+def permute_sums(
+    a: NDArray[np.float64],
+    b: NDArray[np.float64],
+    score: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    permutations: int = 10_000,
+    seed: int = 0,
+) -> float:
+    """Paired permutation test that two systems have the same score, where a score is a function of sums over rows.
+
+    a, b: (n, m) counts per row of the two systems. score: (draws, m) sums to (draws,) scores. Each row's pair of counts
+    is swapped with probability 1/2. Two-sided p, +1 correction as in `sign_flip`.
+    """
+    move = b - a
+    move = move[(move != 0).any(axis=1)]
+    if not len(move):
+        return 1.0
+    total_a, total_b = a.sum(axis=0)[None], b.sum(axis=0)[None]
+    seen = abs(float((score(total_a) - score(total_b))[0]))
+    rng = np.random.default_rng(seed)
+    hits = 0
+    for draws in _chunks(permutations, max(move.shape)):
+        moved = _coins(rng, draws, len(move)) @ move
+        hits += int((np.abs(score(total_a + moved) - score(total_b - moved)) >= seen - 1e-9).sum())
+    return (1 + hits) / (1 + permutations)
+
+
+def bootstrap_sums(
+    counts: Sequence[NDArray[np.float64]],
+    score: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    *,
+    resamples: int = 2_000,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> tuple[Interval, float]:
+    """BCa interval and standard error of one system's score, or of the first one's minus the second's.
+
+    counts: one or two arrays (n, m) of counts per row; rows are resampled. score: as in `permute_sums`.
+    """
+    n = len(counts[0])
+    if n == 0:
+        return (math.nan, math.nan), math.nan
+
+    def statistic(sums: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        scores = [score(part) for part in sums]
+        return scores[0] - scores[1] if len(scores) == 2 else scores[0]
+
+    totals = [part.sum(axis=0)[None] for part in counts]
+    value = float(statistic(totals)[0])
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for size in _chunks(resamples, max(n, counts[0].shape[1])):
+        weights = rng.multinomial(n, np.full(n, 1.0 / n), size).astype(np.float64)
+        drawn.append(statistic([weights @ part for part in counts]))
+    draws = np.concatenate(drawn)
+    error = float(draws.std(ddof=1))
+    if n == 1 or np.ptp(draws) == 0:
+        return (value, value), error
+    jackknife = statistic([total - part for total, part in zip(totals, counts, strict=True)])
+    return _bootstrap_interval(draws, value, jackknife, np.ones(n), confidence, "bca"), error
 
 
 # ---------------------------------------------------------------- families and power

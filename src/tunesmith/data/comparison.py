@@ -20,6 +20,7 @@ from tunesmith.data.duplicates import group_texts
 from tunesmith.data.personal.spans import KINDS
 from tunesmith.data.steps import step
 from tunesmith.data.summary import describe_lengths, guess_languages
+from tunesmith.data.tags import label_counts
 
 _PARTS = ("train", "dev", "test")
 # What was done to a row, worst first: a row is counted once, under the first that holds.
@@ -84,7 +85,8 @@ def _labels(data: Dataset) -> Counter[str]:
     if not data.labels:
         return Counter()
     splits, targets = data.table["split"].to_pylist(), data.table["target"].to_pylist()
-    return Counter(t for s, t in zip(splits, targets, strict=True) if s in ("train", "dev") and t is not None)
+    held = [t for s, t in zip(splits, targets, strict=True) if s in ("train", "dev") and t is not None]
+    return label_counts(held) if data.task == "tag" else Counter(held)
 
 
 def _histogram(before: Sequence[str], after: Sequence[str]) -> dict[str, list[float]]:

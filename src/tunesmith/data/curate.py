@@ -24,6 +24,7 @@ from tunesmith.data.personal.find import kinds_of
 from tunesmith.data.personal.report import summary as personal_summary
 from tunesmith.data.reviews import Ruling, read_reviews, reviews_beside
 from tunesmith.data.steps import CannotRun, findings_of, step, step_options
+from tunesmith.data.tags import label_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -346,7 +347,8 @@ def _applied(data: Dataset, name: str, findings: Sequence[Finding]) -> Dataset:
         table = table.set_column(table.column_names.index(column), column, pc.replace_with_mask(old, here, new))
         changed |= here
         if column == "target" and labels:
-            labels = tuple(sorted({*labels, *(value for value in fixes.values() if value is not None)}))
+            given = [value for value in fixes.values() if value is not None]
+            labels = tuple(sorted({*labels, *(label_counts(given) if data.task == "tag" else given)}))
     if changed.any():
         at = table.column_names.index("changes")
         table = table.set_column(at, "changes", _with_change(table["changes"].combine_chunks(), changed, name))

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -36,6 +37,7 @@ from tunesmith.data.split import Shares, default_shares, divide, join_groups, ti
 from tunesmith.data.structures import structures_of, with_json, without
 from tunesmith.data.summary import content_hashes
 from tunesmith.data.table import Table, stack, with_split
+from tunesmith.data.tags import clean_sets, label_counts, require_tags, strata, tags_of
 from tunesmith.data.words import SPLIT_VALUES
 from tunesmith.tasks.values import dump
 
@@ -166,9 +168,13 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
     duplicates = group_texts(texts)
     groups = _groups(table, options, duplicates)
     times = _times(table, options, usable)
-    splits = _split(options, ready, usable, groups, answers if found.task == "classify" else None, times, ctx.seed)
+    drawn_by = answers if found.task == "classify" else strata(answers) if found.task == "tag" else None
+    splits = _split(options, ready, usable, groups, drawn_by, times, ctx.seed)
     if found.task == "classify" and measured:
         _require_classes(options, found.target, answers, splits)
+    if found.task == "tag" and measured:
+        learned_from = [a for a, s in zip(answers, splits, strict=True) if s == "train"]
+        require_tags(learned_from, file=_paths(options)[0].name, target=found.target)
     schema = ""
     if parts is not None:
         schema, answers = bound_answers(parts, options.beside.schema, texts, splits, _place(table))
@@ -214,14 +220,15 @@ def ingest(options: IngestOptions, ctx: Context) -> Dataset:
         ctx.emit("warning", text=warning)
     said = table.values(found.target) if found.target else [None] * len(table)
     hashes = content_hashes(raw, said)
-    names = tuple(sorted({a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"}))
+    given = [a for a, s in zip(answers, splits, strict=True) if a is not None and s != "none"]
+    names = tuple(sorted(label_counts(given) if found.task == "tag" else set(given)))
     columns = examples(table, found, about.columns, texts, answers, splits, groups, rendered.changed, hashes)
     columns = with_original(columns, raw, said)
     columns = with_rejected(columns, None if about.rejected is None else table.values(about.rejected))
     data = Dataset(
         with_tests(columns, judges),
         found.task,
-        names if found.task == "classify" else (),
+        names if found.task in ("classify", "tag") else (),
         found.inputs,
         found.target,
         seal(ctx.workdir / "test_targets.parquet", answers, splits, judges),
@@ -279,9 +286,12 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
         table, target, task, inputs, shape = linked.table, GOLD, "answer", (linked.question,), None
         decisions += linked.decisions
     elif (target != NO_TARGET or NO_TARGET in table.names) and (shape is None or shape.name != QUERIES):
-        made = structures_of(table, lambda: _load(options, nested=True), target=target, task=task)
+        nested = cache(lambda: _load(options, nested=True))
+        taken = tuple(c for c in (options.group, options.time, options.split) if c is not None)
+        made = None if options.beside.schema else tags_of(table, nested, target=target, task=task, taken=taken)
+        made = made or structures_of(table, nested, target=target, task=task)
     if made is not None:
-        table, target, task, shape = without(table, made), made.name, "extract", None
+        table, target, task, shape = without(table, made), made.name, made.task, None
         decisions.append(Decision("answers", made.name, made.why, 0.95))
     if shape is not None:
         table = shape.table
@@ -296,9 +306,10 @@ def _profile(table: Table, options: IngestOptions) -> tuple[Profile, Table, Dete
     found = detect(table, asked) if _is_measured(options) else detect_unmeasured(table, asked)
     if made is not None:
         table = with_json(table, made)
-        told = "you said so" if options.task == "extract" else "its answers are objects or lists"
+        told = "its answers are sets of labels" if made.task == "tag" else "its answers are objects or lists"
+        told = "you said so" if options.task == made.task else told
         kept = tuple(replace(d, why=told) if d.what == "task" else d for d in found.decisions)
-        found = replace(found, task="extract", decisions=kept)
+        found = replace(found, task=made.task, decisions=kept)
     if options.beside.schema is not None and made is None:
         raise DataError(
             f"{name}: a schema is for the task extract; '{found.target}' makes this {found.task}.",
@@ -400,6 +411,8 @@ def _answers(table: Table, found: Detected) -> tuple[list[str | None], Labels]:
     if found.task == "classify":
         labels = clean_labels(raw)
         return list(labels.values), labels
+    if found.task == "tag":
+        return clean_sets(raw)
     if found.task == "answer":  # ids of passages: nothing in them is mended
         return list(raw), Labels(())
     several = sum(LIST_MARK in (value or "") for value in raw)

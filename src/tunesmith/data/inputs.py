@@ -54,7 +54,7 @@ def find_inputs(
             + (f" ({'; '.join(f'{n}: {w}' for n, w in list(ignored.items())[:4])})." if ignored else "."),
             hint=f"name the columns yourself:  {command(asked, target, None)} --input COLUMN",
         )
-    if task != "classify":
+    if task not in ("classify", "tag"):
         chosen, dropped = _sources_of(table, chosen, target)
         ignored.update(dropped)
     if answers is not None and len(chosen) > 1:
@@ -85,7 +85,7 @@ def _why_not(column: Column, name: str, task: str) -> str | None:
         if words[0] in INPUT or (words[2:] and words[2] in INPUT):
             return None
         return "short values without sentences"
-    if task == "classify" and words[0] in AFTERWARDS:
+    if task in ("classify", "tag") and words[0] in AFTERWARDS:
         return f"'{name}' is written after the answer is known"
     if words[0] in ABOUT and words[0] not in INPUT and column.words < 4:
         return f"'{name}' describes the row"

@@ -18,6 +18,7 @@ from tunesmith.data.inflation import split_inflation
 from tunesmith.data.labels import Labels
 from tunesmith.data.summary import codes_of, describe_lengths, guess_languages
 from tunesmith.data.table import Table
+from tunesmith.data.tags import label_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +41,11 @@ def describe_data(
     """Counts, repairs, left-out columns, decisions, languages, labels, lengths and warnings, as JSON."""
     known = [at for at in range(len(texts)) if splits[at] in ("train", "dev")]
     warnings = list(warnings)
-    counts = Counter(str(answers[at]) for at in known) if found.task == "classify" else Counter()
+    counts: Counter[str] = Counter()
+    if found.task == "tag":
+        counts = label_counts([answers[at] for at in known])
+    elif found.task == "classify":
+        counts = Counter(str(answers[at]) for at in known)
     rare = [name for name, count in counts.items() if count < 5]
     if rare:
         few = ", ".join(f"'{name}'" for name in sorted(rare)[:5])
@@ -63,7 +68,7 @@ def describe_data(
         "languages": guess_languages([texts[at] for at in known]),
         "label_counts": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         "lengths": describe_lengths([texts[at] for at in known]),
-        "target_lengths": {} if found.task == "classify" else describe_lengths([answers[at] or "" for at in known]),
+        "target_lengths": describe_lengths([] if counts else [answers[at] or "" for at in known]),
         "warnings": warnings,
     }
 

@@ -40,12 +40,16 @@ _STRANGE = 0.1
 
 @dataclass(frozen=True)
 class Structures:
-    """The answers of a table, as they were read. values: None where a row has none. columns: what they were made of."""
+    """The answers of a table, as they were read. values: None where a row has none. columns: what they were made of.
+
+    task: what such answers are learned as.
+    """
 
     name: str
     values: tuple[Any, ...]
     columns: tuple[str, ...]
     why: str
+    task: str = "extract"
 
 
 def structures_of(flat: Table, nested: Callable[[], Table], *, target: str, task: str) -> Structures | None:

@@ -54,11 +54,12 @@ def find_target(table: Table, columns: Mapping[str, Column], asked: Asked) -> tu
         if best in labels
         else (asked.task if asked.task != "auto" else "auto")
     )
+    flags = [c.name for c in (best, *rest) if c.score > -1.5 and _is_flag(table, columns[c.name])]
     alone = not any(c.score > _NO_RIVAL for c in rest)
     if best.score < (_ENOUGH_ALONE if alone else _ENOUGH) or (rest and ahead < _AHEAD):
-        raise _unsure_target(table, best, rest, asked)
+        raise _unsure_target(table, best, rest, asked, together=flags)
     if task == "classify" and _is_one_of_many_flags(table, columns, best, rest):
-        raise _unsure_target(table, best, rest, asked)
+        raise _unsure_target(table, best, rest, asked, together=flags)
     confidence = 1 / (1 + math.exp(-(0.6 * best.score + 0.8 * min(ahead, 3.0) - 0.3)))
     return best.name, task, Decision("target", best.name, best.why, round(min(confidence, 0.99), 2))
 
@@ -219,7 +220,10 @@ def _could_be_input(column: Column) -> bool:
     return column.kind == "text" or (column.kind == "short" and column.words >= 1.5)
 
 
-def _unsure_target(table: Table, best: _Scored, rest: Sequence[_Scored], asked: Asked) -> Unsure:
+def _unsure_target(
+    table: Table, best: _Scored, rest: Sequence[_Scored], asked: Asked, *, together: Sequence[str] = ()
+) -> Unsure:
+    """together: columns that may also be learned all at once, as labels of which a text may have several."""
     found = [best, *[c for c in rest if c.score > -1.5]][:6]
     names = [c.name for c in found]
     if len(names) == 1:
@@ -228,9 +232,12 @@ def _unsure_target(table: Table, best: _Scored, rest: Sequence[_Scored], asked: 
     else:
         message = f"{asked.file}: several columns could be the answer to learn: {', '.join(names)}."
         question = "Which column holds the answer to learn?"
+    hint = f"say which:  {command(asked, best.name, None)}"
+    if len(together) > 1:
+        hint += f"\n  or all, each a label that a text may have:  {command(asked, ','.join(together), 'tag')}"
     return Unsure(
         message,
-        hint=f"say which:  {command(asked, best.name, None)}",
+        hint=hint,
         question=question,
         option="target",
         choices=[*names, *[n for n in table.names if n not in names]],

@@ -90,7 +90,9 @@ def _edits(
             new = targets[number] if target is None else target
             raw = raw_targets[at] or ""
             relabelled = target is not None and target != was[number]
-            if new is not None and new != raw and (LIST_MARK not in raw or relabelled):
+            # A set of labels is JSON here, however the file writes it: only what was changed is written anew.
+            as_told = LIST_MARK in raw or before.task == "tag"
+            if new is not None and new != raw and (relabelled or not as_told):
                 made[before.target] = new
         if made:
             edits[at] = made

@@ -43,11 +43,12 @@ def calibration(predictions: Predictions, references: Sequence[str], labels: Seq
         expected_calibration_error(sure, right, equal="width"),
         float(brier(predictions.probabilities, codes(references, labels)).mean()),
         tuple(reliability(sure, right)),
-        _floor(sure),
+        chance_of(sure),
     )
 
 
-def _floor(sure: NDArray[np.float64]) -> float:
+def chance_of(sure: NDArray[np.float64]) -> float:
+    """The mean calibration error of answers that are right just as often as these confidences say."""
     draw = np.random.default_rng(0)
     drawn = [expected_calibration_error(sure, draw.random(len(sure)) < sure) for _ in range(_DRAWS)]
     return float(np.mean(drawn))

@@ -35,6 +35,7 @@ from tunesmith.evaluation.generalist import GeneralistOptions, Stage, beside_gen
 from tunesmith.evaluation.more_data import more_data
 from tunesmith.evaluation.report import History, Report, SystemResult
 from tunesmith.evaluation.scores import scores_of
+from tunesmith.evaluation.sets import inspected_sets
 from tunesmith.evaluation.trust import Trust, of_rows
 from tunesmith.evaluation.verdict import Answers, Verdict, verdict
 from tunesmith.tasks import Task
@@ -403,6 +404,7 @@ def _inspected(
     ranks = np.argsort(-by_row[metric], kind="stable")
     spread = ranks[np.unique(np.linspace(0, len(ranks) - 1, min(_EXAMPLES, len(ranks))).astype(int))]
     return made | {
+        **inspected_sets(task, shipped, references, data.labels),
         "errors_of": writer,
         "errors": [asdict(error) for error in errors],
         "examples": [

@@ -90,6 +90,9 @@ def _per_class(found: list[Mapping[str, Any]]) -> dict[str, Any] | None:
         {
             "label": text(row.get("label")) or "(empty)",
             **{key: wording.percent(number(row.get(key))) for key in ("precision", "recall", "f1")},
+            "interval": ""
+            if pair(row.get("interval"))[0] is None
+            else wording.interval(*pair(row.get("interval")), "f1"),
             "bar": charts.bar(number(row.get("f1"))),
             "n": wording.count(whole(row.get("n"))),
         }
@@ -138,6 +141,9 @@ def _calibration(found: Mapping[str, Any]) -> dict[str, Any] | None:
         *((("of it, chance with so few answers", wording.percent(floor)),) if floor is not None else ()),
         ("Brier score", wording.plain(brier)),
     ]
+    labels = number(found.get("ece_labels"))
+    if labels is not None:
+        facts.insert(0, ("Calibration error of single labels", wording.percent(labels)))
     return {"chart": charts.reliability(_joined(sorted(bins))) if bins else None, "said": said, "facts": facts}
 
 

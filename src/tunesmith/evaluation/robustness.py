@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Share of the budget that answering disturbed texts may take.
 SHARE = 0.02
-OUTPUTS = ("label", "text")
+OUTPUTS = ("label", "labels", "text")
 _FEWEST_ROWS, _MOST_ROWS = 50, 300
 _ENGLISH = 0.5
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunesmith.core import statistics as st
 from tunesmith.evaluation.report import Score
-from tunesmith.evaluation.verdict import Answers
+from tunesmith.evaluation.verdict import Answers, additive
 from tunesmith.tasks import Task
 from tunesmith.tasks.metrics import all_labels, codes
 
@@ -39,6 +39,7 @@ def scores_of(
     given = [sources[int(i)] for i in at]
     n = len(truth)
     found: dict[str, Score] = {}
+    summed = additive(task)
     for name, values in task.row_scores(answers.predictions, truth, given, labels).items():
         is_share = bool(np.isin(values, (0.0, 1.0)).all()) and name not in task.guards
         interval = (
@@ -47,7 +48,12 @@ def scores_of(
         found[name] = Score(float(values.mean()), interval, n)
     for name, statistic in task.corpus_scores(answers.predictions, truth, given, labels).items():
         value = statistic(np.arange(n))
-        if name == "macro_f1":
+        if name in summed:
+            counts, score = summed[name](answers.predictions, truth, given, labels)
+            interval, _ = st.bootstrap_sums([counts], score, resamples=resamples, seed=seed)
+            if interval[0] == interval[1]:
+                interval = st.wilson(value * n, n)
+        elif name == "macro_f1":
             names = all_labels(labels, truth)
             said = codes(answers.predictions.values, names)
             interval = st.bootstrap_macro_f1(codes(truth, names), said, len(names), resamples=resamples, seed=seed)

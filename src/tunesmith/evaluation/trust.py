@@ -25,7 +25,7 @@ from tunesmith.training.ladder import Ladder, Trained
 
 _PROMPTED = ("few_shot", "zero_shot")
 
-_PLURAL = {"label": "labels", "text": "texts", "json": "fields and spans", "citations": "passages"}
+_PLURAL = {"label": "labels", "labels": "labels", "text": "texts", "json": "fields and spans", "citations": "passages"}
 
 
 @dataclass(frozen=True)

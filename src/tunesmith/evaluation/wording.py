@@ -31,7 +31,12 @@ METRICS = {
         "how well each label is found without false alarms, averaged so that rare labels count as much as common ones",
     ),
     "weighted_f1": Metric("Weighted F1", "the F1 of each label, averaged by how often the label occurs"),
-    "micro_f1": Metric("Micro-F1", "F1 counted over all answers together"),
+    "micro_f1": Metric(
+        "Micro-F1",
+        "how many of the labels that are due are given, without others being given, counted over all rows together",
+    ),
+    "set_f1": Metric("F1 per row", "the F1 of each row's labels, averaged over the rows"),
+    "subset_accuracy": Metric("Whole set right", "the share of rows in which every label is right and none is missing"),
     "f1": Metric("F1", "the balance of finding what is there and not claiming what is not"),
     "balanced_accuracy": Metric("Balanced accuracy", "the share answered correctly, averaged over the labels"),
     "precision": Metric("Precision", "of the times this answer was given, how often it was right"),
@@ -126,6 +131,24 @@ RUNGS = {
     ),
     "tagger": RungWords(
         "Tuned tagger", "A small language model that learned to say what every word of a text is part of."
+    ),
+    "frequent": RungWords(
+        "Most common answer", "Gives the answer that most rows have. Anything useful must beat this."
+    ),
+    "nearest": RungWords("Nearest example", "Answers as the most similar row of the training data was answered."),
+    "tfidf_tags": RungWords(
+        "Word counts, label by label",
+        "Counts words and letter groups and weighs them for each label. No neural network.",
+    ),
+    "frozen_tags": RungWords(
+        "Frozen encoder, label by label",
+        "A ready-made language model turns each text into numbers; only a light layer per label learns.",
+    ),
+    "fusion_tags": RungWords(
+        "Word counts + frozen encoder, label by label", "Adds up the opinions of the two systems named, label by label."
+    ),
+    "encoder_tags": RungWords(
+        "Tuned encoder, label by label", "A small language model whose inner weights were adapted to these labels."
     ),
     "lead": RungWords("First sentences", "Copies the beginning of the input. Anything useful must beat this."),
     "copy": RungWords("Copy of the input", "Gives the input back. Anything useful must beat this."),

@@ -42,8 +42,8 @@ class Task(Protocol):
     """What is being learned.
 
     leads: the metric that decides; greater is better, between 0 and 1.
-    output: "label" (one of a closed set), "text", "json" (a value that obeys the schema of the Prompt), or "citations"
-    (citations.py: quoted passages of a Library).
+    output: "label" (one of a closed set), "labels" (a set of them: label_sets.py), "text", "json" (a value that obeys
+    the schema of the Prompt), or "citations" (citations.py: quoted passages of a Library).
     lower: metrics of which less is better; of all others, more.
     guards: row metrics in which a system must be no worse than the best rung to be called better.
     """
@@ -121,5 +121,7 @@ def turns(text: str, prompt: Prompt) -> list[Message]:
 
 
 task: Registry[Task] = Registry(
-    "task", __name__, besides=("metrics", "facts", "citations", "quotes", "schema", "values", "wordings")
+    "task",
+    __name__,
+    besides=("metrics", "facts", "citations", "quotes", "schema", "values", "wordings", "label_sets"),
 )

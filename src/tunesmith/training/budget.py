@@ -60,8 +60,9 @@ _TEXT_SHARES = {"lm": 0.80, "template_tuned": 0.30, "template": 0.15, "few_shot"
 # Of the whole budget, for scoring, refitting and the report, and because forecasts miss by some tenths.
 _KEEP_BACK = 0.20
 _MOST_FOR_TRIALS = 0.5
-_LEAST_SCORED = {"label": 30, "text": 16, "json": 16}  # rows below which a score says nothing
-_MOST_SCORED = {"label": 1000, "text": 200, "json": 300}  # rows above which an LM rung's score is sharp enough
+_LEAST_SCORED = {"label": 30, "labels": 30, "text": 16, "json": 16}  # rows below which a score says nothing
+# Rows above which an LM rung's score is sharp enough.
+_MOST_SCORED = {"label": 1000, "labels": 1000, "text": 200, "json": 300}
 # Contrastive tuning pays where labels are few; above this it was never best and costs most.
 _FEW_ROWS_PER_LABEL = 64.0
 _LEAST_STEPS = 8

@@ -68,18 +68,36 @@ def fit_kernel(
     noisier labels. The scale is half the median squared distance between rows.
     Above 4,096 rows the solution lies in the span of 4,096 of them (Nyström; Rudi et al. 2015, eq. 5).
     """
+    n = len(vectors)
+    targets = np.zeros((n, n_labels), dtype=np.float32)
+    targets[np.arange(n), codes] = 1.0
+    w = np.maximum(np.asarray(weights, dtype=np.float32), 1e-6)
+    prior = np.bincount(codes, weights=w, minlength=n_labels) / w.sum()
+    return fit_kernel_to(vectors, targets, prior, w, ridge=ridge, seed=seed)
+
+
+def fit_kernel_to(
+    vectors: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    prior: NDArray[np.float64],
+    weights: NDArray[np.floating[Any]],
+    *,
+    ridge: float,
+    seed: int = 0,
+) -> KernelHead:
+    """The same for any indicators: a row may have several labels, or none.
+
+    targets: (n, k) of zeros and ones; written over. prior: (k,) share of each label.
+    """
     from scipy.linalg import cho_factor, cho_solve
 
     rng = np.random.default_rng(seed)
-    n = len(vectors)
+    n, n_labels = targets.shape
     w = np.maximum(np.asarray(weights, dtype=np.float32), 1e-6)
     centres = vectors if n <= MOST_CENTRES else vectors[np.sort(rng.choice(n, MOST_CENTRES, replace=False))]
     some = centres[rng.permutation(len(centres))[:512]]
     apart = 2.0 - 2.0 * (some @ some.T)[np.triu_indices(len(some), 1)]
     scale = max(_WIDTH * float(np.median(apart)) if apart.size else 1.0, _FAR)
-    prior = np.bincount(codes, weights=w, minlength=n_labels) / w.sum()
-    targets = np.zeros((n, n_labels), dtype=np.float32)
-    targets[np.arange(n), codes] = 1.0
     targets -= prior.astype(np.float32)
     if n <= MOST_CENTRES:
         system = _kernel(vectors, vectors, scale)

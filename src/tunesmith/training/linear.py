@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -91,6 +91,45 @@ def fit_logistic(
     with _quiet():
         machine.fit(features, codes, sample_weight=np.asarray(weights, dtype=np.float64))
     return _spread(machine.coef_, machine.intercept_, seen, n_labels=n_labels)
+
+
+def fit_each(
+    features: Any,
+    wanted: NDArray[np.bool_],
+    weights: NDArray[np.floating[Any]],
+    *,
+    kind: Literal["margins", "logistic"],
+    C: float,
+    seed: int = 0,
+) -> LinearHead:
+    """A head of one problem per label, the rows that have it against the rest: rows may have several labels, or none.
+
+    wanted: (n, k). kind: "margins" as `fit_margins`, for sparse features; "logistic" as `fit_logistic`, for dense ones.
+    A label that all rows have, or none, gets the answer that they agree on.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    n_labels = wanted.shape[1]
+    weight = np.zeros((n_labels, int(features.shape[1])), dtype=np.float32)
+    bias = np.zeros(n_labels, dtype=np.float32)
+    given = np.asarray(weights, dtype=np.float64)
+    # As far from 0 as other labels' scores are, so that adding scores up does not blow up for these.
+    sure = 3.0 if kind == "logistic" else 1.5
+    for label in range(n_labels):
+        has = wanted[:, label]
+        if has.all() or not has.any():
+            bias[label] = sure if len(has) and has.all() else -sure
+            continue
+        machine: Any = (
+            LinearSVC(C=C, random_state=seed, tol=1e-3, max_iter=500)
+            if kind == "margins"
+            else LogisticRegression(C=C, max_iter=300, tol=1e-4)
+        )
+        with _quiet():
+            machine.fit(features, has, sample_weight=given)
+        weight[label], bias[label] = machine.coef_[0], machine.intercept_[0]
+    return LinearHead(weight, bias)
 
 
 def constant_head(width: int, seen: NDArray[np.int64], *, n_labels: int) -> LinearHead:

@@ -270,6 +270,8 @@ class Bench:
         rows = self.train + self.dev
         rung = cast(CrossFits, systems.get(name))
         repeats = repeated_folds(rows, k=self.options.folds, repeats=self.options.repeats, seed=self.ctx.seed)
+        if job.task.output == "labels":  # sets cannot be averaged: one cut into folds
+            return Scored(name, rows, rung.cross_fit(rows, repeats[0], job, ctx), self.base)
         answers = [rung.cross_fit(rows, folds, job, ctx) for folds in repeats]
         p = np.mean([cast(np.ndarray, a.probabilities) for a in answers], axis=0)
         return Scored(name, rows, Predictions.from_probabilities(p, self.base.labels), self.base)

@@ -291,6 +291,27 @@ def label_loss(codes: NDArray[np.int64], weights: NDArray[np.float32], *, smooth
     return loss
 
 
+def set_loss(truth: NDArray[np.bool_], weights: NDArray[np.float32], *, smoothing: float) -> Loss[Batch]:
+    """Cross-entropy of every label by itself, summed over labels and a batch with the rows' weights, for the loop.
+
+    truth: (n, k), several labels to a row, or none. smoothing: how far from 0 and 1 the targets are held.
+    """
+    targets = torch.tensor(truth, dtype=torch.float32) * (1 - 2 * smoothing) + smoothing
+    row_weights = torch.tensor(weights)
+
+    def loss(model: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, float]:
+        tuned = cast("Tuned", model)
+        logits = tuned.logits(tuned.vectors(batch))
+        rows = torch.tensor(batch.rows)
+        each = torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, targets[rows].to(logits.device), reduction="none"
+        ).sum(dim=1)
+        weight = row_weights[rows].to(logits.device)
+        return (each * weight).sum(), float(weight.sum())
+
+    return loss
+
+
 def likeness_batches(
     texts: TextBatches, codes: NDArray[np.int64], *, size: int, seed: int
 ) -> Callable[[int], list[Batch]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ from tunesmith.training.tuned_encoder import Batch, TextBatches, Tuned
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tunesmith.models.encoder import Encoder
     from tunesmith.training.systems import Job
 
 Head = LinearHead | KernelHead
@@ -91,6 +93,49 @@ def tune(
     codes = label_codes(train.targets, job.labels)
     frozen_vectors = embed(train.texts, spec, ctx)
     start = fit_logistic(frozen_vectors, codes, train.weights, n_labels=len(job.labels), C=_HEAD_C)
+
+    def score_of(model: Tuned, aim: Objective) -> Callable[[], float]:
+        return _dev_score(model, aim.head, dev, job, ctx)
+
+    adapted = adapt(
+        train, job, ctx, system=system, settings=settings, recipe=recipe, objective=objective, start=start,
+        score_of=score_of if len(dev) else None,
+    )  # fmt: skip
+    learned = (train, frozen_vectors)
+    together = fit_together(
+        adapted.encoder, adapted.folder, adapted.aim.head(adapted.model), learned, dev, job, ctx, beside=beside
+    )
+    return together, adapted.result
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What `adapt` leaves. encoder: the adapter merged. folder: the adapter in PEFT's layout. model: as trained."""
+
+    encoder: Encoder
+    folder: Path
+    model: Tuned
+    aim: Objective
+    result: LoopResult
+
+
+def adapt(
+    train: Rows,
+    job: Job,
+    ctx: Context,
+    *,
+    system: str,
+    settings: Settings,
+    recipe: Recipe,
+    objective: Callable[[Tuned, TextBatches], Objective],
+    start: LinearHead,
+    score_of: Callable[[Tuned, Objective], Callable[[], float]] | None,
+) -> Adapted:
+    """Train an adapter and the head `start` on top of it, with every check on the way.
+
+    score_of: gives what is looked at on dev while training, from 0 to 1; None: nothing is. With job.frozen nothing is.
+    """
+    spec = encoder_spec(job)
     encoder = tuned_encoder.adapted_encoder(spec, settings, ctx, seed=ctx.seed)
     some = list(train.texts[:_CHECKED_TEXTS])
     ctx.check(tuned_encoder.check_untrained(encoder, embed(some, spec, ctx, keep=False), some, system=system))
@@ -108,7 +153,7 @@ def tune(
         folder=ctx.workdir / "loop",
         emit=ctx.emit,
         steering=Steering(
-            score=None if job.frozen or not len(dev) else _dev_score(model, aim.head, dev, job, ctx),
+            score=None if job.frozen or score_of is None else score_of(model, aim),
             promising=job.promising,
             late=job.late,
         ),
@@ -121,8 +166,7 @@ def tune(
     unmerged = tuned_encoder.load_adapter(adapter, spec, ctx, merge=False)
     for check in tuned_encoder.check_reloaded(encoder, unmerged, merged, some, system=system):
         ctx.check(check)
-    learned = (train, frozen_vectors)
-    return fit_together(merged, adapter, aim.head(model), learned, dev, job, ctx, beside=beside), result
+    return Adapted(merged, adapter, model, aim, result)
 
 
 def recipe_for(job: Job, *, rate: float, steps: int, evaluations: int) -> Recipe:

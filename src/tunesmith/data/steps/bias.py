@@ -23,6 +23,8 @@ def bias(data: Dataset, *, alpha: float = 0.05, share: float = 0.1, **options: A
     share: slices with less than this share of an equal part of the rows are called scarce, 0.01 to 0.5.
     Train and dev rows only. Raises CannotRun for written answers, fewer than 60 rows, and one class.
     """
+    if data.task == "tag":
+        raise CannotRun("texts have several labels, and the probe of this step gives one.")
     if not data.labels:
         raise CannotRun("bias is measured on labels, and the answers are written.")
     splits = data.table["split"].to_numpy(zero_copy_only=False)

@@ -38,6 +38,8 @@ def label_errors(
     model that was not trained on the row (cross-fitted); given by who calls this function, not in a config.
     Raises CannotRun without labels, with too few rows or only one label.
     """
+    if data.task == "tag":
+        raise CannotRun("texts have several labels, and this step judges one per text.")
     if len(data.labels) < 2:
         raise CannotRun("label errors need rows with one of at least two labels.")
     splits = data.table["split"].to_numpy(zero_copy_only=False)

@@ -12,7 +12,9 @@ from tunesmith.core.dataset import Dataset
 from tunesmith.core.findings import Finding
 from tunesmith.data.label_names import confusions, misspelt
 from tunesmith.data.steps import CannotRun, step
+from tunesmith.data.tags import label_counts
 from tunesmith.data.vectors import ENCODER, sentence_vectors
+from tunesmith.tasks.label_sets import dump_set, read_set
 
 _RARE = 2  # rows: none is left to learn from once one lies in dev
 _IMBALANCE = 100
@@ -36,6 +38,8 @@ def labels(data: Dataset, *, encoder: str = ENCODER, **options: Any) -> list[Fin
     targets = [target or "" for target in part["target"].to_pylist()]
     counts = Counter(targets)
     counts.pop("", None)
+    if data.task == "tag":
+        return _of_sets(ids, targets)
     if not data.labels or len(counts) < 2:
         raise CannotRun("labels can be compared only where rows have at least two.")
     told: dict[str, tuple[str, str, float, str | None]] = {}
@@ -60,6 +64,26 @@ def labels(data: Dataset, *, encoder: str = ENCODER, **options: Any) -> list[Fin
         if name not in told and count * _IMBALANCE <= most:
             reason = f"label '{name}' has {count:,} rows, '{largest}' {most:,}: too unlike to learn both well"
             found.append(Finding("labels", ids[targets.index(name)], "flag", reason, 0.3, kind="imbalance"))
+    return sorted(found, key=lambda finding: finding.id)
+
+
+def _of_sets(ids: list[int], targets: list[str]) -> list[Finding]:
+    """The same for rows with several labels: misspelt and rare ones. Which labels are one cannot be told from probes
+    of single labels: those that go together are not the same."""
+    counts = label_counts(targets)
+    meant = misspelt(counts)
+    found = []
+    for row, target in zip(ids, targets, strict=True):
+        given = read_set(target) or frozenset()
+        wrong = sorted(name for name in given if name in meant)
+        rare = sorted(name for name in given if counts[name] <= _RARE and name not in meant)
+        if wrong:
+            said = "; ".join(f"label '{n}' is in {_rows(counts[n])}. Did you mean '{meant[n]}'?" for n in wrong)
+            fix = dump_set(meant.get(name, name) for name in given)
+            found.append(Finding("labels", row, "flag", said, 0.9, fix, "misspelt", "target"))
+        elif rare:
+            said = "; ".join(f"label '{name}' is in {_rows(counts[name])} only" for name in rare)
+            found.append(Finding("labels", row, "flag", said, 0.5, kind="rare"))
     return sorted(found, key=lambda finding: finding.id)
 
 

@@ -1,4 +1,4 @@
-"""The lowest rung for texts: always gives the answer that the train rows gave most often."""
+"""The lowest rung for texts and for sets of labels: always gives the answer that most train rows have."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Frequent:
     name: str = "frequent"
     kind: Literal["untuned", "tuned"] = "untuned"
     needs: Literal["nothing", "encoder", "lm"] = "nothing"
-    outputs: tuple[str, ...] = ("text",)
+    outputs: tuple[str, ...] = ("text", "labels")
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> FrequentFitted:
         counts = Counter(train.targets)

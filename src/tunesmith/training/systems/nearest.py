@@ -76,10 +76,14 @@ class Nearest:
     name: str = "nearest"
     kind: Literal["untuned", "tuned"] = "untuned"
     needs: Literal["nothing", "encoder", "lm"] = "nothing"
-    outputs: tuple[str, ...] = ("text",)
+    outputs: tuple[str, ...] = ("text", "labels")
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> NearestFitted:
-        slots = bool(job.options["slots"]) if job.frozen and "slots" in job.options else slots_pay(train)
+        # A set of labels is chosen, not written: nothing in it stands for a word of the text.
+        if job.frozen and "slots" in job.options:
+            slots = bool(job.options["slots"])
+        else:
+            slots = job.task.output == "text" and slots_pay(train)
         answers, codes = Answers.of(train, slots=slots, most=len(train))
         return NearestFitted(answers.asked(train.texts), tuple(codes), answers, slots)
 
