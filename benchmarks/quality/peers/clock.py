@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,12 @@ class Clock:
     """Wall seconds since the rows were read; loading the libraries is not on it."""
 
     def __init__(self, budget_s: float) -> None:
-        self.began = time.monotonic()
         self.budget_s = budget_s
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew: what was done so far (timing a few steps, to know how many there is time for) does not count."""
+        self.began = time.monotonic()
 
     @property
     def left_s(self) -> float:
@@ -25,6 +30,12 @@ class Clock:
     @property
     def spent_s(self) -> float:
         return self.budget_s - self.left_s
+
+
+def step_seconds(ends: list[float]) -> float:
+    """Median seconds between the ends of steps; the first, which warms up, is left out where there are others."""
+    gaps = sorted(b - a for a, b in pairwise(ends[1:] if len(ends) > 2 else ends))
+    return gaps[len(gaps) // 2]
 
 
 def main(peer: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

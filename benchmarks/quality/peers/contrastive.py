@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from clock import Clock, main
+from clock import Clock, main, step_seconds
 
 _BATCH = 16
 _TIMED = 8  # steps that tell how long one takes
@@ -22,6 +22,7 @@ def fit_and_answer(job: dict[str, Any]) -> dict[str, Any]:
     import torch
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
+    from transformers import TrainerCallback
 
     torch.set_num_threads(job["threads"])
     texts, answers = job["train"]["texts"], job["train"]["answers"]
@@ -32,6 +33,12 @@ def fit_and_answer(job: dict[str, Any]) -> dict[str, Any]:
     def fresh() -> Any:
         return SetFitModel.from_pretrained(job["encoder"], local_files_only=True)
 
+    ends: list[float] = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            ends.append(time.monotonic())
+
     def trained(model: Any, steps: int) -> Trainer:
         trainer = Trainer(
             model=model,
@@ -39,19 +46,19 @@ def fit_and_answer(job: dict[str, Any]) -> dict[str, Any]:
                 output_dir=job["work"], batch_size=_BATCH, max_steps=steps, sampling_strategy="oversampling",
                 seed=job["seed"], report_to="none", save_strategy="no", show_progress_bar=False, eval_strategy="no",
             ),
-            train_dataset=rows,
+            train_dataset=rows, callbacks=[Watch()],
         )  # fmt: skip
         trainer.train_embeddings(*trainer.dataset_to_parameters(rows))
         return trainer
 
-    began = time.monotonic()
     trained(fresh(), _TIMED)
-    step_s = (time.monotonic() - began) / _TIMED  # with what starting costs
+    step_s = step_seconds(ends)
     model = fresh()
     began = time.monotonic()
     some = texts[:: max(1, len(texts) // 64)][:64]
     model.model_body.encode(some)
     head_s = 1.3 * len(texts) * (time.monotonic() - began) / len(some)
+    clock.restart()
     steps = max(1, int((clock.left_s - head_s) / step_s))
     trainer = trained(model, steps)
     trained_s = clock.spent_s

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from clock import Clock, main
+from clock import Clock, main, step_seconds
 
 _BATCH = 8
 _RATE = 2e-4
@@ -42,9 +42,12 @@ def fit_and_answer(job: dict[str, Any]) -> dict[str, Any]:
     ).shuffle(seed=job["seed"])
     clock = Clock(job["budget_s"])
 
+    ends: list[float] = []
+
     class Late(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            control.should_training_stop = control.should_training_stop or clock.left_s <= 0
+            ends.append(time.monotonic())
+            control.should_training_stop = control.should_training_stop or (len(ends) > _TIMED and clock.left_s <= 0)
 
     def trained(steps: int) -> Any:
         trainer = SFTTrainer(
@@ -59,14 +62,14 @@ def fit_and_answer(job: dict[str, Any]) -> dict[str, Any]:
             peft_config=LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules="all-linear",
                                    task_type="CAUSAL_LM"),
         )  # fmt: skip
-        began = time.monotonic()
         trainer.train()
-        return trainer, time.monotonic() - began
+        return trainer
 
-    _, spent = trained(_TIMED)
+    trained(_TIMED)
     most = _EPOCHS * -(-len(rows) // _BATCH)
-    steps = max(1, min(most, int(0.95 * clock.left_s / (spent / _TIMED))))
-    trainer, _ = trained(steps)
+    clock.restart()
+    steps = max(1, min(most, int(0.95 * clock.left_s / step_seconds(ends))))
+    trainer = trained(steps)
     fit_s = clock.spent_s
     model = trainer.model.eval()
     tokenizer.padding_side = "left"
