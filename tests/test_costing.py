@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 from test_pipeline import tickets
 from typer.testing import CliRunner
@@ -12,7 +14,7 @@ from tunesmith.cli import app
 from tunesmith.core.costs import CostOptions
 from tunesmith.core.errors import ConfigError
 from tunesmith.core.files import read_json
-from tunesmith.costing import answered, ledger, measure_full
+from tunesmith.costing import answered, ledger, measure_full, waiting
 from tunesmith.evaluation.cost_card import cost_card
 from tunesmith.pipeline import open_run
 from tunesmith.reviewing import edit
@@ -90,6 +92,26 @@ def test_decisions_about_rows_of_the_run_count_with_what_is_possible(finished, t
     decided = next(row for row in ledger(folder).people if row.what == "findings")
     assert decided.rows == 1, "a decision about other data is no cost of this run"
     assert decided.low <= decided.seconds <= decided.high
+
+
+def test_what_waits_for_people_is_told_by_the_pace_so_far(finished, tmp_path):
+    folder = tmp_path / "tickets"
+    shutil.copytree(finished, folder)
+    plan, reviews = open_run(folder).plan, tmp_path / "reviews.jsonl"
+    plan = replace(plan, config=replace(plan.config, curate=replace(plan.config.curate, reviews=reviews)))
+    assert waiting(folder, plan).likely is None
+    assert "known after 5 (0 so far)" in waiting(folder, plan).line(plan.config.cost, "EUR")
+    table = pq.read_table(folder / "01-ingest" / "dataset.parquet", columns=["hash"])["hash"].to_pylist()
+    lines = [
+        {"row": row, "step": "labels", "kind": "", "verdict": "reject", "field": "text", "value": None, "does": "",
+         "when": f"2026-01-31T10:00:{10 * at:02d}+00:00", "by": "anna"}
+        for at, row in enumerate(table[:6])
+    ]  # fmt: skip
+    reviews.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told = waiting(folder, plan)
+    assert (told.seen, told.likely) == (5, pytest.approx(10.0 * told.findings))
+    assert told.low <= told.likely <= told.high
+    assert "EUR" in told.line(CostOptions(wage=40.0), "EUR")
 
 
 def test_the_command_shows_it_and_refuses_what_makes_no_sense(measured):

@@ -108,6 +108,7 @@ def plan(  # noqa: PLR0913
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
     only: Only = None, prefer: Prefer = None, tune: Tune = None, set_: Set = None, accept_at: AcceptAt = None,
+    wage: Wage = None,
     base: Annotated[str | None, typer.Option(help="what of this model fits: a config.json, folder, id, or 70B")] = None,
     tokens: Annotated[int, typer.Option(help="with --base: of a row, or of a context that is served")] = 1024,
     as_json: Json = False,
@@ -120,6 +121,7 @@ def plan(  # noqa: PLR0913
         raise ConfigError("plan: name a file to plan for, or a model with --base.", hint="tunesmith plan data.csv")
     options = _options(locals())
     folder = _work(source, out, options, quiet=as_json, only_plan=True)
+    from tunesmith.costing import waiting
     from tunesmith.forecasting import calibrated, lines
     from tunesmith.planning import read_plan
 
@@ -132,6 +134,7 @@ def plan(  # noqa: PLR0913
                 "decisions": [{"what": d.what, "choice": d.choice, "why": d.why} for d in made.decisions],
                 "expected": [vars(q) for q in made.expected],
                 "calibration": calibrated(),
+                "people": vars(waiting(folder, made)),
                 "forecast": [vars(f) for f in made.forecasts],
                 "budget_s": made.budget_s,
             }
@@ -145,6 +148,7 @@ def plan(  # noqa: PLR0913
             typer.echo(f"{f.name:<14} about {f.fit_s:6.0f} s to fit, {f.predict_s:6.0f} s to answer")
     typer.echo(f"{'budget':<14} {made.budget_s:6.0f} s\n")
     typer.echo("\n".join(lines(made.expected, calibrated())))
+    typer.echo(waiting(folder, made).line(made.config.cost, made.config.evaluate.currency))
     typer.echo(f"\nplan: {folder / 'plan.yaml'}   go on:  tunesmith run {folder}")
 
 

@@ -13,17 +13,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from scipy.special import stdtrit
+
 from tunesmith.core.context import Context
 from tunesmith.core.costs import Attention, CostOptions, Moment, Rates, Used, pace
 from tunesmith.core.errors import RunError
 from tunesmith.core.events import EventLog, read_events
 from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json
+from tunesmith.core.findings import load_findings
 from tunesmith.core.meter import Cost
 from tunesmith.core.run import stage_records
 from tunesmith.data.reviews import Review, read_reviews, reviews_beside
 from tunesmith.training.ladder import Ladder, Rung, Trained, standing
 from tunesmith.training.parallel import is_launched
-from tunesmith.training.replaced import Replaced, full_in_place_of, steps_of, tuned_rung
+from tunesmith.training.replaced import COVERAGE, Replaced, full_in_place_of, steps_of, tuned_rung
 
 if TYPE_CHECKING:
     from tunesmith.core.dataset import Dataset
@@ -36,6 +40,8 @@ _DATA = ("ingest", "curate", "label", "synthesize")
 _SHARE = 0.1
 # Options that people are asked for and that are about the data.
 _ABOUT_DATA = ("target", "task", "inputs")
+# Decisions from which on the pace of a person is told.
+_FEWEST_GAPS = 5
 ANSWERED, LOOKED = "answered", "looked"
 
 
@@ -282,6 +288,47 @@ def people(folder: Path, plan: Plan, options: CostOptions) -> list[Attention]:
         else f"{labels:,} labels that came with the data, {each:g} s each, as you say"
     )
     return [*made, Attention("labels", "data", 0 if each is None else labels, labels, spent, spent, spent, why)]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Findings that wait for a person, and the seconds that deciding all of them one by one would take (80 %).
+
+    likely: None while fewer than 5 decisions about this data say how long one takes. seen: how many did.
+    """
+
+    findings: int
+    seen: int
+    likely: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    def line(self, options: CostOptions, currency: str) -> str:
+        """In words, with money where there is a wage."""
+        head = f"{'people':<12} {self.findings:,} findings wait for a decision"
+        if self.likely is None or self.low is None or self.high is None:
+            return f"{head}; how long one takes is known after {_FEWEST_GAPS} ({self.seen} so far)"
+        said = f"{head}: {_minutes(self.likely)} if all are ({_minutes(self.low)} to {_minutes(self.high)})"
+        money = "" if options.wage is None else f", {self.likely / 3600 * options.wage:,.2f} {currency}"
+        return f"{said}{money}; from {self.seen} decisions about this data"
+
+
+def waiting(folder: Path, plan: Plan) -> Waiting:
+    """What a planned run leaves to people: flagged findings that nobody decided, by the pace of those that were."""
+    from tunesmith.planning import paths_of
+
+    found = load_findings(folder / "02-curate" / "findings.parquet")
+    open_ones = sum(f.action == "flag" and f.review is None for f in found)
+    options = plan.config.cost
+    mine = _about(folder, read_reviews(plan.config.curate.reviews or reviews_beside(paths_of(plan.config.data))).lines)
+    gaps = np.asarray(pace(_moments(mine), pause_s=options.pause).gaps)
+    k = len(gaps)
+    if k < _FEWEST_GAPS:
+        return Waiting(open_ones, k)
+    likely = open_ones * float(gaps.mean())
+    spread = float(gaps.std(ddof=1)) * math.sqrt(open_ones**2 / k + open_ones)
+    reach = float(stdtrit(k - 1, (1 + COVERAGE) / 2)) * spread
+    return Waiting(open_ones, k, likely, max(0.0, likely - reach), likely + reach)
 
 
 def answered(folder: Path, option: str, seconds: float) -> None:

@@ -63,16 +63,20 @@ class Vocabulary:
         weights = {word: self.rarity(word) for word in terms if word in self.in_answer}
         return sum(w for word, w in weights.items() if word in others) / (sum(weights.values()) + 1e-9)
 
-    def traces(self, row: int, word: str, neighbours: Sequence[str], *, own: bool) -> list[float]:
+    def traces(
+        self, row: int, word: str, neighbours: Sequence[str], *, own: bool, gone: str | None = None
+    ) -> list[float]:
         """What source and table say of a word in the answer of `row`. own: whether it stands there, or is weighed in
-        another's place; counts are then without it. neighbours: terms that stand beside it."""
+        another's place; counts are then without it. neighbours: terms that stand beside it. gone: the word that the
+        answer would lack with this one in its place."""
         said, written = self.sources[row], self.answers[row]
         inside = word in said.stems
         usual = (self.in_answer[word] - own + 0.5) / self.n
         lifts = self._lifts(row, word, usual, own)
         stated = (self.in_both[word] - (own and inside) + 1.5 * self.stated) / (self.in_answer[word] - own + 1.5)
         copied = self.copied[row]
-        left = [p for other, p in copied.items() if other not in written.stems]
+        has = written.stems if gone is None else written.stems - {gone}
+        left = [p for other, p in copied.items() if other not in has]
         in_place = beside = 0.0
         known = False
         order, places = self._orders[row]
@@ -82,7 +86,7 @@ class Vocabulary:
                 for other in order[max(0, place - _REACH) : place + _REACH + 1]:
                     if other == word:
                         beside = 1.0
-                    elif other not in written.stems:
+                    elif other not in has:
                         in_place = max(in_place, copied.get(other, 0.0))
         most = max(left, default=0.0)
         return [

@@ -272,6 +272,7 @@ def _word_claims(table: _Table, draw: random.Random) -> list[_Claim]:
         known = table.sources[row].stems
         all_terms = [word in known for word in answer.polarity]
         met = set()
+        often = Counter(word for sentence in answer.sentences for word in sentence.order)
         for sentence in answer.sentences:
             order = ("", *sentence.order)
             own = [word in known for word in sentence.terms]
@@ -296,8 +297,10 @@ def _word_claims(table: _Table, draw: random.Random) -> list[_Claim]:
                 if draw.random() < 0.5 or len(mates) < 5:
                     mates = table.words.of_answers
                 other = next((w for w in (draw.choice(mates) for _ in range(6)) if w not in answer.stems), None)
-                if other is not None:
-                    traces = table.words.traces(row, other, near, own=False)
+                # Only what the source states is counterfeited: a swap of anything else leaves no second trace.
+                if other is not None and stated:
+                    gone = word if often[word] == 1 else None
+                    traces = table.words.traces(row, other, near, own=False, gone=gone)
                     found.append(_Claim(row, True, [*traces, *shares], ""))
     return found
 
