@@ -177,8 +177,8 @@ def evidence(
     task = tasks.get(before.task)
     if task.output not in ("label", "text", "json") or is_costly(task):
         raise DataError(
-            f"evidence is measured for labels and for texts, and not for the task {before.task}.",
-            hint="its answers quote documents, or are run to be judged, too often for an experiment of many trainings.",
+            f"evidence is measured for one label and for texts, and not for the task {before.task}.",
+            hint="answers of several labels, that quote documents or that are run to be judged are not measured here.",
         )
     replay = Replay(before, tuple(findings))
     steps = replay.steps
