@@ -266,8 +266,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         left_s -= time.monotonic() - began  # what the probe took
         if config.tune.budget != "auto":
             left_s -= config.tune.budget
+        named = () if model.only == "auto" else tuple(name for name in model.only if is_cheap(name))
         rungs, forecasts = plan_rungs(
-            runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=model.at_least,
+            runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=(*model.at_least, *named),
             cross_fits=model.folds * model.repeats if needs_cross_validation(size.n_dev) else 0,
         )  # fmt: skip
         for name in names:

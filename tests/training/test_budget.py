@@ -3,6 +3,7 @@ import pytest
 from tunesmith.training.budget import Forecast, Probe, Size, plan_rungs, refits
 
 NAMES = ["majority", "tfidf", "frozen", "fusion", "encoder", "contrastive", "zero_shot", "few_shot", "lm"]
+CHEAP = NAMES[:4]
 FAST = Probe(2000.0, 50_000.0, 20.0, 60.0)
 SLOW = Probe(200.0, 300.0, 20.0, 400.0)
 
@@ -13,12 +14,18 @@ def plans(budget_s, *, probe=SLOW, n_train=2000, n_labels=10, output="label", na
     return {r.name: r for r in rungs}, {f.name: f for f in forecasts}
 
 
-def test_cheap_rungs_run_on_all_rows_even_without_time():
-    rungs, _ = plans(1.0)
-    for name in ("majority", "tfidf", "frozen", "fusion"):
-        assert rungs[name].run
-        assert rungs[name].train_rows is None
-        assert rungs[name].steps is None
+@pytest.mark.parametrize(("budget_s", "run"), [(1.0, ["majority", "tfidf"]), (60.0, CHEAP)])
+def test_cheap_rungs_run_on_all_rows_or_where_the_encoder_takes_far_too_long_not_at_all(budget_s, run):
+    rungs, forecasts = plans(budget_s)
+    assert [name for name in CHEAP if rungs[name].run] == run
+    assert all(rungs[name].train_rows is None and rungs[name].steps is None for name in run)
+    assert all(forecasts[name].fit_s == 0 and rungs[name].why.startswith("needs about") for name in CHEAP[len(run) :])
+
+
+def test_a_cheap_rung_that_was_asked_for_runs_whatever_it_takes():
+    size = Size(2000, 400, 500, 10, 200.0, "label")
+    rungs, _ = plan_rungs(CHEAP, size, SLOW, budget_s=1.0, left_s=1.0, at_least=["fusion"])
+    assert {r.name for r in rungs if r.run} == {"majority", "tfidf", "fusion"}
 
 
 def test_a_rung_that_cannot_fit_is_not_run_and_says_what_it_needs():

@@ -63,6 +63,8 @@ _MOST_FOR_TRIALS = 0.5
 _LEAST_SCORED = {"label": 30, "labels": 30, "text": 16, "json": 16}  # rows below which a score says nothing
 # Rows above which an LM rung's score is sharp enough.
 _MOST_SCORED = {"label": 1000, "labels": 1000, "text": 200, "json": 300}
+# Forecasts of cheap rungs err on the high side, by up to a factor of two: so much over the time is still tried.
+_CHEAP_OVER = 1.5
 # Contrastive tuning pays where labels are few; above this it was never best and costs most.
 _FEW_ROWS_PER_LABEL = 64.0
 _LEAST_STEPS = 8
@@ -82,21 +84,26 @@ def plan_rungs(
 ) -> tuple[list[RungPlan], list[Forecast]]:
     """What each rung may do within `left_s` of a budget of `budget_s` seconds, cheap rungs first.
 
-    Cheap rungs (those that can be cross-fitted) always run on all rows. A rung that by itself would need
-    more than a quarter of the budget must prove itself at a pause, or is not run. at_least: rungs that run
-    on the least that shows anything even where there is no time for more. cross_fits: fits of every cheap rung that
-    cross-validation will take.
+    Cheap rungs (those that can be cross-fitted) run on all rows; where reading all texts with the encoder would take
+    far longer than there is time, those that do are not run. A rung that by itself would need more than a quarter of
+    the budget must prove itself at a pause, or is not run. at_least: rungs that run on the least that shows anything
+    even where there is no time for more. cross_fits: fits of every cheap rung that cross-validation will take.
     """
     plans: dict[str, RungPlan] = {}
     forecasts: dict[str, Forecast] = {}
     left = left_s - _KEEP_BACK * budget_s
     left -= _refitting(names, size, probe, most=left / 4)
-    for name in names:
-        if is_cheap(name):
-            fit, answer = _cheap_seconds(name, size, probe, cross_fits=cross_fits)
-            plans[name] = RungPlan(name, why="cheap: always on all rows")
-            forecasts[name] = Forecast(name, fit, answer, fit + answer)
-            left -= fit + answer
+    cheap = {n: _cheap_seconds(n, size, probe, cross_fits=cross_fits) for n in names if is_cheap(n)}
+    too_long = sum(map(sum, cheap.values())) > _CHEAP_OVER * left_s
+    for name, (fit, answer) in cheap.items():
+        whole_s = fit + answer
+        if too_long and systems.get(name).needs != "nothing" and name not in at_least:
+            plans[name] = RungPlan(name, run=False, why=f"needs about {_told(whole_s)}")
+            forecasts[name] = Forecast(name, 0.0, 0.0, whole_s)
+        else:
+            plans[name] = RungPlan(name, why="cheap: on all rows")
+            forecasts[name] = Forecast(name, fit, answer, whole_s)
+            left -= whole_s
     shares = _LABEL_SHARES if size.output == "label" else _TEXT_SHARES
     costly = [name for name in names if not is_cheap(name)]
     few = size.rows_per_label <= _FEW_ROWS_PER_LABEL
@@ -107,6 +114,7 @@ def plan_rungs(
         )  # fmt: skip
         forecasts["contrastive"] = Forecast("contrastive", 0.0, 0.0, 0.0)
         costly.remove("contrastive")
+    costly = [name for name in costly if name not in plans]
     whole = {name: sum(_seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)) for name in costly}
     waiting = sorted(costly, key=lambda name: (whole[name], name))
     while waiting:
