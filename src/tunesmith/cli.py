@@ -60,6 +60,12 @@ AcceptAt = Annotated[
     typer.Option("--accept-at", help="share of given answers that is to be right, such as 0.98; the rest to a person"),
 ]
 Wage = Annotated[float | None, typer.Option(help="money for an hour of a person's time, for the cost ledger")]
+ForgetAtMost = Annotated[
+    float | None, typer.Option("--forget-at-most", help="points that a tuned language model may lose elsewhere: 1.0")
+]
+Probe = Annotated[
+    Path | None, typer.Option("--probe", help="what a tuned model should still know: texts, or questions and answers")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="show tracebacks")]
 Source = Annotated[str, typer.Argument(help="file, folder, config.yaml or run folder", show_default=False)]
 
@@ -80,7 +86,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
     only: Only = None, prefer: Prefer = None, tune: Tune = None, set_: Set = None, accept_at: AcceptAt = None,
-    wage: Wage = None,
+    wage: Wage = None, forget_at_most: ForgetAtMost = None, probe: Probe = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -108,7 +114,7 @@ def plan(  # noqa: PLR0913
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
     only: Only = None, prefer: Prefer = None, tune: Tune = None, set_: Set = None, accept_at: AcceptAt = None,
-    wage: Wage = None,
+    wage: Wage = None, forget_at_most: ForgetAtMost = None, probe: Probe = None,
     base: Annotated[str | None, typer.Option(help="what of this model fits: a config.json, folder, id, or 70B")] = None,
     tokens: Annotated[int, typer.Option(help="with --base: of a row, or of a context that is served")] = 1024,
     as_json: Json = False,
@@ -720,6 +726,9 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         options.setdefault("evaluate", {})["accept_at"] = given["accept_at"]
     if given.get("wage") is not None:
         options["cost"] = {"wage": given["wage"]}
+    forget = {"at_most": given.get("forget_at_most"), "probe": None if (p := given.get("probe")) is None else str(p)}
+    if kept := {name: value for name, value in forget.items() if value is not None}:
+        options.setdefault("train", {})["forget"] = kept
     for pair in given.get("set_") or []:
         _set(options, pair)
     return options

@@ -166,6 +166,7 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
     files = [p for p in asked if p is not None]
     for file in files:
         existing(file)
+    config.train.forget.require_probe()
     data_from = _hash(keyed(config.data), library_versions())  # by content and name: where a file lies says nothing
     made_from = {"machine": machine_from, "data": data_from}
     decisions: list[Decision] = []

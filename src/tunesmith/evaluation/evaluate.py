@@ -31,6 +31,7 @@ from tunesmith.evaluation.acceptance import Acceptance
 from tunesmith.evaluation.calibration import calibration
 from tunesmith.evaluation.citing import quotes_hold, readable
 from tunesmith.evaluation.errors import confused_pairs, telling_errors
+from tunesmith.evaluation.forgetting import forgetting
 from tunesmith.evaluation.generalist import GeneralistOptions, Stage, beside_generalist, money_spent
 from tunesmith.evaluation.more_data import more_data
 from tunesmith.evaluation.report import History, Report, SystemResult
@@ -172,6 +173,7 @@ def evaluate(
                 "why": ladder.why,
             },
             "rungs": {rung.name: _about_rung(rung, trained) for rung in ladder.rungs},
+            **forgetting(ladder, trained, ctx),
             **_inspected(found, task, data, test, references, answers, options),
             "more_data": more_data(data, found, seed=ctx.seed, emit=ctx.emit),
             **Trust(

@@ -23,6 +23,7 @@ from tunesmith.evaluation import charts, palette, wording
 from tunesmith.evaluation.cost_card import cost_card
 from tunesmith.evaluation.drawing import clean
 from tunesmith.evaluation.forecast_card import forecast_card
+from tunesmith.evaluation.forgetting import forgetting_cards
 from tunesmith.evaluation.generalist_card import generalist_card
 from tunesmith.evaluation.more_card import more_card
 from tunesmith.evaluation.page_confidence import confidence
@@ -56,6 +57,7 @@ def render(report: Mapping[str, Any]) -> str:
         generalist=generalist_card(reading),
         pareto=pareto_card(reading),
         more=more_card(reading),
+        forgotten=forgetting_cards(reading),
         **_context(reading),
     )
 

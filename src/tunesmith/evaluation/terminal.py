@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.evaluation import charts, wording
 from tunesmith.evaluation.drawing import Scale, clean, widened
+from tunesmith.evaluation.forgetting import forgetting_lines
 from tunesmith.evaluation.reading import Reading, Rung, read
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         screen.console.print(_costs(reading, screen))
     else:
         screen.say("No systems are recorded in this report.", "dim")
+    for line in forgetting_lines(reading.details):
+        screen.say(_short(line, _SHOWN_TEXT))
     _checks(reading, screen)
     _data(reading, screen)
 

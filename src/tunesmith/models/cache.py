@@ -4,6 +4,7 @@
     <root>/files/<16 hex digits>/…          data files out of wheels
     <root>/wheels/*.whl                     wheels that a person put here for a machine without network
     <root>/trunks/<24 hex digits>/          activations of frozen layers, which fits of the same data share
+    <root>/texts/<24 hex digits>/           what base models write of themselves, by which forgetting is measured
     <root>/fingerprints/                    content hashes of folders, so that a gigabyte is read once
     <root>/locks/                           one file per thing being made
 
@@ -49,7 +50,7 @@ def root() -> Path:
 def entries() -> list[CacheEntry]:
     """Every model, data file and trunk in the cache, by name."""
     found = []
-    for kind in ("models", "files", "wheels", "trunks"):
+    for kind in ("models", "files", "wheels", "trunks", "texts"):
         room = root() / kind
         for path in sorted(room.iterdir()) if room.is_dir() else ():
             if path.name.startswith("."):

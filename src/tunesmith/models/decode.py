@@ -1,4 +1,4 @@
-"""Greedy text from a language model, many prompts at once.
+"""Text from a language model, greedy or drawn, many prompts at once.
 
 A prefix shared by all prompts is read once and its keys and values kept. In float32 it is what asking one prompt at a
 time would give.
@@ -41,6 +41,7 @@ def generate(
     rows: int = 16,
     break_loops: bool = False,
     bound: Bound | None = None,
+    draw: torch.Generator | None = None,
 ) -> list[Generated]:
     """The greedy continuation of each prompt, in order, up to a stop token or `max_new_tokens`.
 
@@ -49,6 +50,7 @@ def generate(
     break_loops: end an answer that repeats itself for the fourth time in a row, and keep the first time. Greedy
              writing of small models hardly ever leaves such a loop, and would fill the limit with it.
     bound:   what every answer has to obey; of the tokens that may come next the likeliest is taken.
+    draw:    draw each token by its probability (temperature 1), with this generator of the CPU; None: the likeliest.
     """
     reader = PaddedReader(lm, prompts, prefix)
     stops = torch.tensor(lm.stops, device=lm.device)
@@ -59,7 +61,7 @@ def generate(
         rows_left = list(batch)
         written: dict[int, list[int]] = {i: [] for i in batch}
         walks = [None if bound is None else bound.begin() for _ in batch]
-        token = _likeliest(last, walks, stop=lm.stops[0])
+        token = _next(last, walks, stop=lm.stops[0], draw=draw)
         for _ in range(max_new_tokens):
             done = torch.isin(token, stops)
             for row, (i, word, over) in enumerate(zip(rows_left, token.tolist(), done.tolist(), strict=True)):
@@ -89,12 +91,23 @@ def generate(
             keys_at = torch.cat([keys_at, at[:, None]], dim=1)
             keep = (torch.arange(len(rows_left), device=lm.device), torch.zeros_like(at))
             step = lm.logits(token[:, None], at=at[:, None], keys_at=keys_at, keep=keep, cache=cache)
-            token = _likeliest(step, walks, stop=lm.stops[0])
+            token = _next(step, walks, stop=lm.stops[0], draw=draw)
             at = at + 1
         for i in batch:
             if not answers[i].ended:
                 answers[i] = Generated(written[i], False)
     return answers
+
+
+def _next(
+    logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int, draw: torch.Generator | None
+) -> torch.Tensor:
+    """(n,) the token that follows in each row."""
+    if draw is None:
+        return _likeliest(logits, walks, stop=stop)
+    assert not any(walks), "what is drawn obeys nothing"
+    shares = torch.softmax(logits.float().cpu(), dim=1)
+    return torch.multinomial(shares, 1, generator=draw)[:, 0].to(logits.device)
 
 
 def _likeliest(logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int) -> torch.Tensor:

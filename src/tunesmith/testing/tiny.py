@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,6 +78,44 @@ def tiny_lm(folder: Path, *, seed: int = 0, context: int = 1024) -> Path:
     with whole(Path(folder)) as draft, silent():
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
+    return Path(folder)
+
+
+def schooled_lm(
+    folder: Path, talks: Sequence[tuple[str, str]] = (), *, seed: int = 0, steps: int = 120, context: int = 1024
+) -> Path:
+    """`tiny_lm` after some steps of next-token training on conversations; returns `folder`. Same arguments, same bytes.
+
+    talks: (what is said, what is answered) to learn besides the sentences that its tokenizer knows, equally often.
+    """
+    import random
+
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from tunesmith.core.context import Limits
+    from tunesmith.models.lm import LanguageModel
+
+    lm = LanguageModel.load(tiny_lm(Path(folder), seed=seed, context=context), Limits())
+    draw = random.Random(seed)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    model.train()
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 1e-2 * min(1.0, 2.0 * (1.0 - step / steps))
+        loss = torch.zeros(())
+        for k in range(4):
+            pair = draw.choice(talks) if talks and k % 2 else (draw.choice(SENTENCES), draw.choice(SENTENCES))
+            ids = [*lm.template.prompt_ids([{"role": "user", "content": pair[0]}]), *lm.template.answer_ids(pair[1])]
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
+            loss = loss + torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:])) / 4
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+    with whole(Path(folder)) as draft, silent():
+        model.save_pretrained(draft)
+        lm.template.tokenizer.save_pretrained(draft)
     return Path(folder)
 
 

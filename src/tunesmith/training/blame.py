@@ -9,12 +9,28 @@ import torch
 
 from tunesmith.core.errors import ModelError
 
+
+class NotFinite(ModelError):
+    """A number of the training is not finite. frozen: a weight of the base is to blame, which no step has touched."""
+
+    frozen = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuilt, (self.message, self.hint, self.frozen))
+
+
+def _rebuilt(message: str, hint: str | None, frozen: bool) -> NotFinite:
+    made = NotFinite(message, hint=hint)
+    made.frozen = frozen
+    return made
+
+
 _HINT = "lower the learning rate, or train with float32 weights (dtype: float32)."
 
 
 def not_finite(
     what: str, value: float, step: int, model: torch.nn.Module, *, again: Callable[[], object] | None = None
-) -> ModelError:
+) -> NotFinite:
     """The error that stops a training: what was not finite, at which step, and which layer is the first to blame.
 
     In this order: a weight that is not finite, trained or frozen; the first layer of a forward pass whose output is
@@ -26,7 +42,9 @@ def not_finite(
         if trained:
             return _error(what, value, step, f"the weight {name} is not finite", _HINT)
         fault = "delete the base model from the cache (tunesmith cache --remove), or choose another one."
-        return _error(what, value, step, f"the frozen weight {name} of the base is not finite", fault)
+        error = _error(what, value, step, f"the frozen weight {name} of the base is not finite", fault)
+        error.frozen = True
+        return error
     layer = None if again is None else _first_output(model, again)
     if layer is not None:
         return _error(what, value, step, f"every weight is finite, the output of {layer} is not", _HINT)
@@ -45,8 +63,8 @@ def sound_weights(weights: Mapping[str, torch.Tensor], step: int) -> None:
         raise _error("update", float("nan"), step, f"the weight {bad} is not finite", _HINT)
 
 
-def _error(what: str, value: float, step: int, blame: str, hint: str) -> ModelError:
-    return ModelError(f"training stopped at step {step}: the {what} is {value}; {blame}.", hint=hint)
+def _error(what: str, value: float, step: int, blame: str, hint: str) -> NotFinite:
+    return NotFinite(f"training stopped at step {step}: the {what} is {value}; {blame}.", hint=hint)
 
 
 def _sound(tensor: torch.Tensor) -> bool:

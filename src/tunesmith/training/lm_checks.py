@@ -103,8 +103,16 @@ def untrained_adapter(base_loss: float, adapted_loss: float) -> Check:
     )
 
 
-def adapter_moved(start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor]) -> Check:
-    """Length of the way from the adapter's first weights to its last; not a number if any weight is not finite."""
+def adapter_moved(start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor], *, back: bool = False) -> Check:
+    """Length of the way from the adapter's first weights to its last; not a number if any weight is not finite.
+
+    back: the training was rolled back to the untuned model, so that nothing may have moved.
+    """
+    if back:
+        why = "the training was rolled back to the untuned model"
+        return Check.not_applicable(
+            "distance that the adapter moved from its start", "> 0 and finite", why, system=SYSTEM
+        )
     gaps = [(end[name].detach() - start[name]).cpu().double() for name in start]  # mps has no float64
     squares = sum(float(gap.square().sum()) for gap in gaps)
     moved = math.sqrt(squares) if math.isfinite(squares) else float("nan")

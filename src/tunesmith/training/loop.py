@@ -36,7 +36,8 @@ from tunesmith.core.errors import ConfigError, ModelError, RunError
 from tunesmith.core.events import Emit, progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json, write_text
 from tunesmith.training import checkpoint
-from tunesmith.training.blame import not_finite, sound_weights
+from tunesmith.training.blame import NotFinite, not_finite, sound_weights
+from tunesmith.training.guard import HARM, USUAL, Guard, Seen
 from tunesmith.training.parallel import ALONE, Group
 
 B = TypeVar("B")
@@ -99,11 +100,14 @@ class Steering:
     score:     dev score, greater is better; called with the model in eval mode and without gradients.
     promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     late:      asked after every step whether the time is up; the step when it is, is written down and obeyed on resume.
+    guard:     what the training may not do to the model (see `guard`); with it a training that goes wrong is rolled
+               back where it would have raised an error. Of a single process: several raise as they do without.
     """
 
     score: Callable[[], float] | None = None
     promising: Callable[[float], bool] | None = None
     late: Callable[[], bool] | None = None
+    guard: Guard | None = None
 
 
 _UNSTEERED = Steering()
@@ -114,8 +118,12 @@ class LoopResult:
     """What the training did; the model holds the weights of `best_step`.
 
     best_step: optimizer steps behind the weights kept. best_score: their dev score, None if there was none.
-    curve:     [{"step", "loss", "dev"}], loss is the mean since the entry before.
-    stopped:   "all steps", "no gain on dev", "not promising", "the clock".
+    curve:     [{"step", "loss", "dev"}], loss is the mean since the entry before; with a guard's drift also "drift".
+    stopped:   "all steps", "no gain on dev", "not promising", "the clock", or "harm".
+    rolled_back: why the guard gave up later steps for those of best_step; "" if it did not. best_step 0: the untuned
+               weights.
+    untuned, most: dev score before the first step, and the best of any state, good or not; None without a guard.
+    drifts:    (step, drift) of the checkpoints.
     """
 
     steps_done: int
@@ -123,6 +131,10 @@ class LoopResult:
     best_score: float | None
     curve: tuple[dict[str, float | None], ...]
     stopped: str
+    rolled_back: str = ""
+    untuned: float | None = None
+    most: float | None = None
+    drifts: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass
@@ -137,6 +149,7 @@ class _State:
     without_gain: int = 0
     stopped: str | None = None
     curve: list[dict[str, float | None]] = field(default_factory=list)
+    seen: Seen = field(default_factory=Seen)
 
 
 def train(
@@ -175,6 +188,9 @@ def train(
     score, promising = steering.score, steering.promising
     scored, asked = group.from_main([score is not None, promising is not None])
     keeps = group.rank == 0
+    guard = steering.guard if group.size == 1 else None
+    if guard is not None:
+        _begin(guard, state, model, score, partial(_usual, model, batches, loss, recipe.last_step))
     if keeps:
         _write_curve(folder, state.curve)
     curve_every = max(1, recipe.steps // _CURVE_POINTS)
@@ -186,8 +202,12 @@ def train(
             step = state.step
             for some in optimizer.param_groups:
                 some["lr"] = recipe.rate_at(step) * some["multiple"]
-            total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step, group=group)
-            _scale_and_clip(model, weights, weight, recipe.clip, step)
+            try:
+                total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step, group=group)
+                _scale_and_clip(model, weights, weight, recipe.clip, step)
+            except NotFinite as error:
+                _give_up(error, state, guard)
+                break
             optimizer.step()
             state.step += 1
             state.window_sum += total
@@ -197,21 +217,38 @@ def train(
             pausing = state.step == recipe.pause_step and asked and not last
 
             dev: float | None = None
-            if scored and (last or pausing or _due(state.step, recipe.evaluate_every)):
-                dev = _evaluate(model, score, state.step, group)
-                if state.best_score is None or dev > state.best_score:
+            drift: float | None = None
+            due = last or pausing or _due(state.step, recipe.evaluate_every)
+            try:
+                if guard is not None:
+                    state.seen.lost(state.step, total / weight)
+                    drift = _drift(model, guard, state) if due else None
+                dev = _evaluate(model, score, state.step, group) if scored and due else None
+            except NotFinite as error:
+                _give_up(error, state, guard)
+                break
+            if dev is not None or drift is not None:
+                if guard is not None and dev is not None:
+                    state.seen.scored(state.step, dev)
+                if guard is not None and not state.seen.within(guard.at_most):
+                    pass  # not to be kept, and no sign of a training that gains nothing: held more firmly it comes back
+                elif dev is None or state.best_score is None or dev > state.best_score:
                     state.best_step, state.best_score, state.without_gain = state.step, dev, 0
                     best = {name: tensor.detach().clone() for name, tensor in weights.items()}
                 else:
                     state.without_gain += 1
-            if dev is not None or last or _due(state.step, curve_every):
+            if dev is not None or drift is not None or last or _due(state.step, curve_every):
                 mean = state.window_sum / max(state.window_weight, 1e-12)
                 state.curve.append({"step": state.step, "loss": mean, "dev": dev})
+                if guard is not None and guard.drift is not None:
+                    state.curve[-1]["drift"] = drift
                 state.window_sum = state.window_weight = 0.0
                 if keeps:
                     _write_curve(folder, state.curve)
 
-            if last:
+            if state.seen.harm is not None:
+                state.stopped = HARM
+            elif last:
                 state.stopped = "the clock" if over and state.step < recipe.last_step else "all steps"
             elif recipe.patience is not None and state.without_gain >= recipe.patience:
                 state.stopped = "no gain on dev"
@@ -219,7 +256,11 @@ def train(
                 state.stopped = "not promising"
             now = time.monotonic()
             if group.from_main(state.stopped is not None or pausing or now - saved_at >= checkpoint_every_s):
-                sound_weights(weights, step)
+                try:
+                    sound_weights(weights, step)
+                except NotFinite as error:
+                    _give_up(error, state, guard)
+                    break
                 if group.size > 1:
                     group.agree(f"the trained weights after step {state.step}", _digest(weights.items()))
                 if keeps:
@@ -227,6 +268,13 @@ def train(
                 saved_at = now
             tick(1)
 
+    back, why = None, ""
+    if guard is not None:
+        back, why = state.seen.why_back(state.best_step if best else None, state.best_score, guard.at_most)
+        if back == 0:
+            best, state.best_step, state.best_score = dict(guard.start), 0, state.seen.untuned
+        if back is not None:
+            emit("train.rolled_back", step=state.step, to=back, why=why)
     if best is None:
         state.best_step = state.step
     else:
@@ -234,7 +282,11 @@ def train(
             for name, tensor in weights.items():
                 tensor.copy_(best[name])
     model.eval()
-    return LoopResult(state.step, state.best_step, state.best_score, tuple(state.curve), state.stopped)
+    seen = state.seen
+    return LoopResult(
+        state.step, state.best_step, state.best_score, tuple(state.curve), str(state.stopped), why,
+        seen.untuned, seen.most, tuple(seen.drifts),
+    )  # fmt: skip
 
 
 def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
@@ -358,14 +410,64 @@ def _scale_and_clip(
             gradient.mul_(clip / norm)
 
 
-def _evaluate(model: torch.nn.Module, score: Callable[[], float] | None, step: int, group: Group) -> float:
+def _evaluate(
+    model: torch.nn.Module, score: Callable[[], float] | None, step: int, group: Group, *, what: str = "dev score"
+) -> float:
     """The main process's dev score, on every process."""
     model.eval()
     with torch.no_grad():
         value = float(group.from_main(float(score()) if score is not None and group.rank == 0 else None))
     if not math.isfinite(value):
-        raise not_finite("dev score", value, step - 1, model, again=score)
+        raise not_finite(what, value, max(0, step - 1), model, again=score)
     return value
+
+
+def _begin(
+    guard: Guard,
+    state: _State,
+    model: torch.nn.Module,
+    score: Callable[[], float] | None,
+    usual: Callable[[], float | None],
+) -> None:
+    """Score the untuned model, or tell the guard of what it knew where the training was stopped."""
+    if state.step == 0:
+        model.eval()
+        state.seen.usual = usual()
+        if score is not None:
+            state.seen.untuned = _evaluate(model, score, 0, ALONE)
+    if guard.told is not None:
+        guard.told(state.seen.drifts)
+
+
+@torch.no_grad()
+def _usual(model: torch.nn.Module, batches: Batches[B], loss: Loss[B], last_step: int) -> float | None:
+    """The loss of the model as it is on the rows of the first steps; None where it is no number: step 0 tells."""
+    total = weight = 0.0
+    for step in range(min(USUAL, last_step)):
+        for batch in batches(step):
+            part, part_weight = loss(model, batch)
+            total += float(part)
+            weight += part_weight
+    return total / weight if weight > 0.0 and math.isfinite(total) else None
+
+
+def _drift(model: torch.nn.Module, guard: Guard, state: _State) -> float | None:
+    """How far the model is from the untuned one, noted; None where nobody asks."""
+    if guard.drift is None:
+        return None
+    drift = _evaluate(model, guard.drift, state.step, ALONE, what="drift")
+    state.seen.drifted(state.step, drift, guard)
+    return drift
+
+
+def _give_up(error: NotFinite, state: _State, guard: Guard | None) -> None:
+    """End a training whose numbers are no longer finite; the error itself where that is not the training's doing.
+
+    Nothing is written: resumed from the last checkpoint it comes to the same end.
+    """
+    if guard is None or error.frozen or state.step == 0:
+        raise error
+    state.seen.harm, state.stopped = error.message, HARM
 
 
 def _go_on(folder: Path, state: _State, promising: Callable[[float], bool], emit: Emit) -> bool:
@@ -459,8 +561,8 @@ def _resume(
     if not about:
         return _State(), None
     tensors = group.tensors_from_main(tensors)
-    state = _State(**about)
-    best: dict[str, torch.Tensor] | None = {} if state.best_score is not None else None
+    state = _State(**{**about, "seen": Seen.of(about["seen"])})
+    best: dict[str, torch.Tensor] | None = {} if any(name.startswith("best.") for name in tensors) else None
     with torch.no_grad():
         for name, tensor in weights.items():
             tensor.copy_(tensors[f"weight.{name}"])

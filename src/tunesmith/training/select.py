@@ -257,6 +257,8 @@ class Bench:
         if clock.exists():
             status = "subset"
             why = f"{why}; the clock ended it after step {read_json(clock)['stop_step']}".removeprefix("; ")
+        if getattr(fitted, "outcome", ""):
+            why = f"{why}; {fitted.outcome}".removeprefix("; ")  # type: ignore[attr-defined]
         made = replace(
             blank, status=status, why=why, dev=seen.lead, interval=(low, high), n=len(seen.rows), how=how, cost=cost,
             method=getattr(fitted, "method", None), curve=tuple(getattr(fitted, "curve", ())),

@@ -26,7 +26,7 @@ from tunesmith.core.errors import DataError, ModelError
 from tunesmith.core.files import canonical, sha256_bytes, whole
 from tunesmith.models.lm import LanguageModel, wide
 from tunesmith.models.template import Asker
-from tunesmith.training.batches import Packing, batch_of, encode, row_groups
+from tunesmith.training.batches import Encoded, Packing, batch_of, encode, row_groups
 from tunesmith.training.losses import answer_logits
 
 if TYPE_CHECKING:
@@ -189,19 +189,36 @@ def ask_teacher(
         )
     answers = _written(teacher, rows, asker, room=room, most=max_tokens - room) if write else None
     encoded = encode(rows, asker, max_tokens=max_tokens, room=room, answers=answers)
-    top_ids: list[NDArray[np.int64]] = [np.zeros((0, top), dtype=np.int64)] * len(rows)
-    top_log_probs: list[NDArray[np.float32]] = [np.zeros((0, top), dtype=np.float32)] * len(rows)
-    with torch.no_grad():
-        for group, _ in row_groups(encoded, range(len(rows)), max_tokens=at_once, packing=packing):
-            batch = batch_of(encoded, group, packing=packing)
-            logits = wide(answer_logits(teacher.model, batch))
-            found = torch.log_softmax(logits, dim=-1).topk(min(top, logits.shape[-1]), dim=-1)
-            ids, logs = found.indices.cpu().numpy(), found.values.float().cpu().numpy()
-            owner = batch.rows.numpy()
-            for at, row in enumerate(group):
-                top_ids[row], top_log_probs[row] = ids[owner == at], logs[owner == at]
+    return taught_by(teacher, encoded, rows.texts, top=top, at_once=at_once, packing=packing)
+
+
+@torch.no_grad()
+def taught_by(
+    teacher: LanguageModel,
+    encoded: Encoded,
+    texts: Sequence[str],
+    *,
+    top: int,
+    at_once: int,
+    packing: Packing = "tree",
+) -> Teaching:
+    """What the model as it is says at every supervised token of rows that are encoded already.
+
+    texts: what each row is called. The rest as in `ask_teacher`.
+    """
+    top_ids: list[NDArray[np.int64]] = [np.zeros((0, top), dtype=np.int64)] * len(encoded)
+    top_log_probs: list[NDArray[np.float32]] = [np.zeros((0, top), dtype=np.float32)] * len(encoded)
+    for group, _ in row_groups(encoded, range(len(encoded)), max_tokens=at_once, packing=packing):
+        batch = batch_of(encoded, group, packing=packing)
+        logits = wide(answer_logits(teacher.model, batch))
+        found = torch.log_softmax(logits, dim=-1).topk(min(top, logits.shape[-1]), dim=-1)
+        ids, logs = found.indices.cpu().numpy(), found.values.float().cpu().numpy()
+        owner = batch.rows.numpy()
+        for at, row in enumerate(group):
+            top_ids[row], top_log_probs[row] = ids[owner == at], logs[owner == at]
     kept = tuple(ids[n:] for ids, n in zip(encoded.ids, encoded.n_prompt, strict=True))
-    return Teaching(spoken, rows.texts, kept, tuple(top_ids), tuple(top_log_probs))
+    spoken = vocabulary_of(teacher.template.tokenizer)
+    return Teaching(spoken, tuple(texts), kept, tuple(top_ids), tuple(top_log_probs))
 
 
 def vocabulary_of(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -19,6 +19,8 @@ from tunesmith.tasks import task as tasks
 from tunesmith.training.calibrate import copy_calibrator
 from tunesmith.training.embeddings import metered_alone
 from tunesmith.training.ladder import Ladder, Rung, Trained
+from tunesmith.training.probe_file import read_probe
+from tunesmith.training.retention import Retention
 from tunesmith.training.systems import system as systems
 
 
@@ -45,6 +47,43 @@ class DistillOptions:
     teacher_writes: bool = field(
         default=False, metadata={"help": "a local teacher writes the answers; else it judges those in the data"}
     )
+
+
+@dataclass(frozen=True)
+class ForgetOptions:
+    """What a tuned language model may forget (training/retention.py)."""
+
+    at_most: float | None = field(
+        default=None,
+        metadata={"help": "points of accuracy it may lose on other text, such as 1.0; none: measured only"},
+    )
+    probe: str | None = field(
+        default=None,
+        metadata={"help": "what it should still know: a table of texts, or of questions and answers", "content": True},
+    )
+    controls: tuple[str, ...] | Literal["auto"] = field(
+        default="auto", metadata={"help": "what is tried to keep the budget, in order: hold, replay, slow, small"}
+    )
+
+    def __post_init__(self) -> None:
+        self.asked()
+
+    def asked(self) -> dict[str, float | int | str | bool]:
+        """As rungs take it. Raises ConfigError for a budget or a control that is none."""
+        given: dict[str, float | int | str | bool] = {}
+        if self.at_most is not None:
+            given["forget_at_most"] = self.at_most
+        if self.probe is not None:
+            given["forget_probe"] = self.probe
+        if self.controls != "auto":
+            given["forget_controls"] = ",".join(self.controls)
+        Retention.of(given)
+        return given
+
+    def require_probe(self) -> None:
+        """Read the probe file, if one is named: DataError before anything is spent where it cannot be used."""
+        if self.probe is not None:
+            read_probe(Path(self.probe))
 
 
 @dataclass(frozen=True)
@@ -88,6 +127,7 @@ class TrainOptions:
     )
     dpo: DpoOptions = field(default_factory=DpoOptions, metadata={"help": "preference pairs"})
     distill: DistillOptions = field(default_factory=DistillOptions, metadata={"help": "a teacher"})
+    forget: ForgetOptions = field(default_factory=ForgetOptions, metadata={"help": "what may be forgotten"})
     refit: tuple[str, ...] | Literal["auto"] = field(
         default="auto",
         metadata={"help": "rungs to refit on train + dev; 'auto': the ones that may ship, if time allows"},
@@ -112,7 +152,7 @@ class TrainOptions:
         plain = {key: value for key, value in self._extras().items() if value not in (0.0, False)}
         if plain.get("plus_ratio") == 1.0:
             del plain["plus_ratio"]
-        return {**given, **plain, **self._aims(), "allow_truncation": self.allow_truncation}
+        return {**given, **plain, **self._aims(), **self.forget.asked(), "allow_truncation": self.allow_truncation}
 
     def _aims(self) -> dict[str, float | int | str | bool]:
         """The objective with what differs from its defaults."""
@@ -162,9 +202,13 @@ def train(data: Dataset, ladder: Ladder, options: TrainOptions, ctx: Context) ->
             proofs = Kept(ctx.check, ctx.workdir / f"{name}.checks.json")
             meter = _refit(name, ladder, rows, options, folder, replace(ctx, check=proofs.record), library=data.library)
             proofs.save()
-            write_json(done, _cost(meter, ladder[name], stored_bytes(folder)).to_dict())
+            stored = stored_bytes(folder) if folder.exists() else ladder[name].cost.stored_bytes or 0
+            write_json(done, _cost(meter, ladder[name], stored).to_dict())
         costs[name] = Cost(**read_json(done))
-        refitted.append(name)
+        if folder.exists():
+            refitted.append(name)
+        else:
+            why[name] = "the refit was rolled back to the untuned model: it ships as it was fitted on train alone"
     return Trained(ctx.workdir, tuple(refitted), costs, why)
 
 
@@ -178,7 +222,10 @@ def _refit(
     *,
     library: Library | None = None,
 ) -> Meter:
-    """Fit the rung on `rows` with frozen settings into `folder`; what it cost."""
+    """Fit the rung on `rows` with frozen settings into `folder`; what it cost.
+
+    There is no folder where the training did harm and had to be undone altogether (training/guard.py).
+    """
     rung = ladder[name]
     job = ladder.job(name, options={**options.for_rungs(), **rung.settings})
     plan = replace(rung.plan, steps=_scaled_steps(rung, len(rows)), pause_steps=None, train_rows=None)
@@ -187,15 +234,18 @@ def _refit(
     with metered_alone() as meter:
         job = replace(job, plan=plan, frozen=True, library=library)
         fitted = systems.get(name).fit(rows, rows.take([]), job, replace(ctx, workdir=work))
-    with whole(folder) as draft:
-        draft.mkdir()
-        fitted.save(draft)
-        copy_calibrator(ladder.folder / str(rung.path), draft)
+    if not (getattr(fitted, "forgetting", None) or {}).get("to_base"):
+        with whole(folder) as draft:
+            draft.mkdir()
+            fitted.save(draft)
+            copy_calibrator(ladder.folder / str(rung.path), draft)
     shutil.rmtree(work, ignore_errors=True)
     return meter
 
 
 def _reason_against(rung: Rung, refit: Sequence[str] | Literal["auto"]) -> str | None:
+    if rung.kind == "tuned" and rung.settings.get("best_step") == 0:
+        return "not refitted: its training was rolled back to the untuned model"
     if refit != "auto":
         return None if rung.name in refit else "not refitted: the plan leaves no time for it"
     return None if rung.kind == "untuned" else "not refitted: the plan leaves no time for it"

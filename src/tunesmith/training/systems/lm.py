@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tunesmith.training.loop import LoopResult, Recipe
     from tunesmith.training.parallel import Group
     from tunesmith.training.prompted import Lengths, Prompted
+    from tunesmith.training.retention import Control, Retention
 
 _CHECKED_ROWS = 4
 _PASSED_ON = ("alpha", "dropout", "rank_stabilised", "dora", "pissa", "plus_ratio", "top_layers", "instruction")
@@ -37,6 +38,7 @@ BATCH = 8
 # Steps between two dev losses cost at least this many times what the dev loss costs.
 _TRAIN_PER_EVALUATION = 10
 _PATIENCE = 3
+_LOOKS = 8  # checkpoints of a refit under a budget of forgetting
 # A training step is a forward pass, one more for the gradient of its inputs, and the adapters: measured 1.9 to 2.6.
 FORWARDS_PER_TRAINED_TOKEN = 2.5
 
@@ -64,6 +66,20 @@ class LmFitted:
     @property
     def method(self) -> str:
         return str(self.about["settings"]["method"])
+
+    @property
+    def forgetting(self) -> dict[str, Any]:
+        """What was forgotten (training/keeping.py, Judgement); {} for what an older version trained."""
+        return dict(self.about.get("forgetting") or {})
+
+    @property
+    def outcome(self) -> str:
+        """What became of the training where it was rolled back, in a sentence; else nothing."""
+        told = self.forgetting
+        if not told.get("rolled_back"):
+            return ""
+        where = "the untuned model" if told["to_base"] else f"step {told['kept_step']}"
+        return f"rolled back to {where}: {told['rolled_back']}"
 
     def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
         return self.answers(ctx).predict(texts, ctx)
@@ -98,12 +114,38 @@ class Lm:
     outputs: tuple[str, ...] = ("label", "text", "json")
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> LmFitted:
+        """The model tuned, within the budget of forgetting where there is one: controls are tried in turn until one
+        keeps enough of what tuning gains (training/retention.py); of those tried the best on dev within the budget."""
+        from tunesmith.training.retention import KEPT_GAIN, Retention
+
+        retention = Retention.of(job.options)
+        attempts = retention.attempts
+        if job.frozen and "controls" in job.options:  # refitting: with the rate and rank that it led to
+            attempts = [(str(job.options["controls"]), retention.named(str(job.options["controls"])))]
+        tried: list[tuple[LmFitted, float]] = []
+        for number, (names, control) in enumerate(attempts):
+            there = ctx if number == 0 else replace(ctx, workdir=ctx.workdir / f"attempt-{number + 1}")
+            there.workdir.mkdir(parents=True, exist_ok=True)
+            tried.append(self._fit(train, dev, job, there, retention, (names, control)))
+            made, share = tried[-1]
+            if retention.at_most is not None:
+                why = f"{share:.0%} of what this training gained on dev is kept within {retention.at_most:g} points"
+                ctx.emit("decision", what="train.forget.controls", choice=names, why=made.outcome or why)
+            if share >= KEPT_GAIN or (job.late is not None and job.late()):
+                break
+        return max(tried, key=lambda one: _gain(one[0]))[0]
+
+    def _fit(
+        self, train: Rows, dev: Rows, job: Job, ctx: Context, retention: Retention, tried: tuple[str, Control]
+    ) -> tuple[LmFitted, float]:
+        """One training under these controls, and the share of its gain on dev that the budget left of it."""
         from tunesmith.models.lm import LanguageModel
         from tunesmith.models.trunk import top_of
         from tunesmith.training import lm_checks as checks
         from tunesmith.training.batches import Cut, batch_of, micro_batches
         from tunesmith.training.blame import not_finite
         from tunesmith.training.cut import cached_as_whole, choose_trunk
+        from tunesmith.training.keeping import Keeping, no_worse_on_dev, rolled_back, share_kept
         from tunesmith.training.loop import Steering, trainable
         from tunesmith.training.loop import train as run_loop
         from tunesmith.training.losses import mean_loss
@@ -115,6 +157,7 @@ class Lm:
         from tunesmith.training.workers import Training, called
 
         job = _worded(job, job.options)
+        names, control = tried
         base = lm_folder(job, ctx)
         lm = LanguageModel.load(base, ctx.limits)
         asker = asker_for(lm, job)
@@ -128,6 +171,11 @@ class Lm:
 
         settings = _settings(job, n_rows=goal.n, parameters=_parameters(lm), rate_factor=goal.rate_factor)
         settings["objective"] = goal.name
+        if retention.at_most is not None:
+            settings["controls"] = names
+            if not job.frozen:
+                settings["rate"] = float(settings["rate"]) * control.rate
+                settings["rank"] = max(1, round(int(settings["rank"]) * control.rank))
         recipe = _recipe(job, settings, n_rows=goal.n, n_dev=len(held_out))
         top = top_of(settings, lm.model)
         asked = str(given.get("packing", "auto"))
@@ -139,6 +187,7 @@ class Lm:
         how = methods.get(str(settings["method"]))
         lm.model = how.prepare(lm.model)
         goal.begin(lm.model, packed.packing)
+        keeping = Keeping.begin(lm, retention, control, ctx, packing=packed.packing)
         some = [batch_of(encoded, [i], packing=packed.packing) for i in range(min(_CHECKED_ROWS, len(encoded)))]
         before = mean_loss(lm.model, some)
         if not math.isfinite(before):
@@ -151,19 +200,23 @@ class Lm:
 
         cut = Cut(fits.max_tokens, fits.max_recomputed, packed.packing)
         goal.lay_out(cut)
+        keeping.lay_out(cut, ctx.seed)
         every = micro_batches(encoded, range(len(encoded)), **cut.told())
         ctx.check(checks.unsupervised_rows(every, len(encoded)))
         ctx.check(checks.ends_supervised(encoded, every, lm.template.end_id))
         del every
         ctx.check(checks.untrained_adapter(before, mean_loss(lm.model, some)))
         ctx.check(packed_as_alone(lm.model, encoded, packed, system=self.name))
+        ctx.check(keeping.untrained(lm.model))
 
-        plain = goal.name == "supervised"  # what the trunk's cache and other processes know how to do
+        # What the trunk's cache and other processes know how to do.
+        plain = goal.name == "supervised" and retention.at_most is None
         trunk = choose_trunk(lm, [encoded, held_out], top=top, packing=packed.packing, emit=ctx.emit,
                              asked=str(given.get("trunk", "auto")) if plain else "never")  # fmt: skip
         if top is not None:
             ctx.emit("decision", what="train.trunk", choice="cached" if trunk.trunk else "none", why=trunk.why)
         loss = goal.loss if trunk.trunk is None else trunk.trunk.through(goal.loss)
+        taught = keeping.loss(loss)
         draft = {"lengths": [lengths.max_tokens, lengths.max_new_tokens], "settings": settings}
         assert job.lm is not None
         training = Training(
@@ -172,13 +225,13 @@ class Lm:
         )  # fmt: skip
         group = world() if plain and trunk.trunk is None else ALONE
         batches = goal.batches(training.batch, ctx.seed) if group.size == 1 else training.batches(encoded, group)
-        watched = Watched(batches, kept, lm.model, pooled=fits.pooled)
+        watched = Watched(keeping.batches(batches), kept, lm.model, pooled=fits.pooled)
         start = {name: tensor.detach().clone() for name, tensor in trainable(lm.model).items()}
         with called(group, training, encoded, ctx.emit), metered() as meter:
             result = run_loop(
                 lm.model,
                 watched,
-                loss,
+                taught,
                 recipe=recipe,
                 folder=ctx.workdir / "loop",
                 emit=ctx.emit,
@@ -186,6 +239,7 @@ class Lm:
                     score=(lambda: goal.score(lm.model, through=loss)) if len(held_out) and not job.frozen else None,
                     promising=_promising(lm, dev, job, ctx, draft),
                     late=job.late,
+                    guard=keeping.guard(lm.model, start),
                 ),
                 seed=ctx.seed,
                 multiples=how.rates(lm.model, settings),
@@ -194,16 +248,30 @@ class Lm:
         limit = ctx.limits.max_memory_bytes
         ctx.emit("memory.peak", predicted=watched.peak.total, measured=meter.peak_rss_bytes)
         ctx.check(peak_as_predicted(watched.peak.total, meter.peak_rss_bytes, limit=limit, system=self.name))
-        ctx.check(checks.adapter_moved(start, trainable(lm.model)))
+        judgement = keeping.judged(lm.model, result, start)
+        ctx.check(rolled_back(judgement, start, trainable(lm.model)))
+        for check in (*judgement.checks(), no_worse_on_dev(result)):
+            ctx.check(check)
+        ctx.check(checks.adapter_moved(start, trainable(lm.model), back=judgement.to_base))
+        result = replace(result, best_step=judgement.kept_step)
         del start
         if top is not None:
             ctx.check(cached_as_whole(lm.model, encoded, trunk, packing=packed.packing, system=self.name))
         ends = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
         ctx.check(checks.end_learned(ends, ends_before, steps=result.best_step, taught=goal.teaches_ends))
-        about = {**_about(job, asker.prompt, lm, lengths, settings, recipe, result), "on_dev": goal.about(lm.model)}
+        about = {
+            **_about(job, asker.prompt, lm, lengths, settings, recipe, result),
+            "on_dev": goal.about(lm.model),
+            "forgetting": {
+                **judgement.to_dict(),
+                "controls": settings.get("controls", "none"),
+                "dev": [_or_none(score) for score in (result.untuned, result.best_score, result.most)],
+            },
+        }
         _save_adapter(lm, how, ctx.workdir / "fitted", job)
         write_json(ctx.workdir / "fitted" / "system.json", about)
-        return self._verified(lm, encoded, LmFitted(job, ctx.workdir / "fitted", about), ctx, train)
+        share = 0.0 if judgement.to_base else share_kept(result)
+        return self._verified(lm, encoded, LmFitted(job, ctx.workdir / "fitted", about), ctx, train), share
 
     def _verified(self, lm: LanguageModel, encoded: Encoded, fitted: LmFitted, ctx: Context, train: Rows) -> LmFitted:
         """The Fitted, once what was saved has been read back and found equal to what was trained."""
@@ -334,7 +402,9 @@ def _recipe(job: Job, settings: dict[str, Any], *, n_rows: int, n_dev: int) -> R
         # The same share of the same schedule, scaled to the rows there are now.
         stop = job.plan.steps or int(job.options["best_step"])
         whole = round(int(job.options["schedule_steps"]) * stop / max(1, int(job.options["best_step"])))
-        return Recipe(max(stop, whole), float(settings["rate"]), stop_step=stop)
+        # Nothing is scored, but where there is a budget what has been forgotten is looked at on the way.
+        every = max(1, stop // _LOOKS) if "forget_at_most" in job.options else None
+        return Recipe(max(stop, whole), float(settings["rate"]), stop_step=stop, evaluate_every=every)
     steps = job.plan.steps or max(1, round(float(settings["epochs"]) * n_rows / batch))
     # A dev row costs a third of a train row: no backward pass.
     every = max(-(-_TRAIN_PER_EVALUATION * n_dev // (3 * batch)), steps // 10, 5)
@@ -391,6 +461,18 @@ def _about(
         # What is compared on dev while training is the loss; "dev" is for the task's own metric.
         "curve": [{**at, "dev": None, "dev_loss": None if at["dev"] is None else -at["dev"]} for at in result.curve],
     }
+
+
+def _gain(fitted: LmFitted) -> float:
+    """What the kept weights gained on dev over the untuned model; minus infinity where it was not scored."""
+    untuned, kept, _ = fitted.forgetting["dev"]
+    if fitted.forgetting["to_base"]:
+        return 0.0
+    return -math.inf if untuned is None or kept is None else float(kept - untuned)
+
+
+def _or_none(score: float | None) -> float | None:
+    return score if score is not None and math.isfinite(score) else None
 
 
 def _save_adapter(lm: LanguageModel, how: Method, folder: Path, job: Job) -> None:
