@@ -110,7 +110,7 @@ def schooled_lm(
             logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
             loss = loss + torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:])) / 4
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
     with whole(Path(folder)) as draft, silent():

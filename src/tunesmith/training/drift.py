@@ -198,7 +198,7 @@ def _asked(
         logits = answer_logits(model, batch)
         ids = torch.from_numpy(np.concatenate([told.top_ids[row] for row in rows])).to(logits.device)
         logs = torch.from_numpy(np.concatenate([told.top_log_probs[row] for row in rows])).to(logits.device)
-        parts = [t.split(_ROWS_AT_ONCE) for t in (logits, batch.targets.to(logits.device), ids, logs)]
+        parts = [torch.split(t, _ROWS_AT_ONCE) for t in (logits, batch.targets.to(logits.device), ids, logs)]
         best, own, kl = (torch.cat(pieces).cpu().numpy() for pieces in zip(*map(_part, *parts), strict=True))
         owner = batch.rows.numpy()
         for at, row in enumerate(rows):

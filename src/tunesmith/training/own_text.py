@@ -64,8 +64,8 @@ def _round(lm: LanguageModel, number: int, *, seed: int, emit: Emit) -> list[lis
     path = cache.root() / "texts" / key / f"{number:03d}.json"
 
     def make() -> list[list[Any]]:
-        made = [[list(ids), n_prompt, n_end] for ids, n_prompt, n_end in _write(lm, number, seed=seed)]
-        emit("texts.written", round=number, rows=len(made), tokens=sum(len(row[0]) - row[1] for row in made))
+        made: list[list[Any]] = [list(row) for row in _write(lm, number, seed=seed)]
+        emit("texts.written", round=number, rows=len(made))
         with cache.room_for_writing():
             write_json(path, made)
         return made
