@@ -67,3 +67,20 @@ def test_the_number_of_trials_is_decided_once_and_written_down(options, tmp_path
     before = (done.folder / "plan.yaml").read_text()
     ts.run(tickets(), out=done.folder, **options, tune={"budget": "1s"})
     assert (done.folder / "plan.yaml").read_text() == before
+
+
+@pytest.mark.slow
+def test_a_local_ray_cluster_makes_the_same_trials(options, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray")
+    monkeypatch.setattr("tunesmith.training.tune._HOPELESS", 1.0)
+    found = {}
+    for engine in ("local", "ray"):
+        tune = {"fits": 7, "at_once": 2, "engine": engine}
+        done = ts.run(tickets(), out=tmp_path / engine, **options, tune=tune)
+        lines = (done.folder / "06-tune" / "trials.jsonl").read_text().splitlines()
+        found[engine] = [json.loads(line) for line in lines]
+    ray.shutdown()
+    timed = ("cost", "spent_cpu_s")
+    untimed = {name: [{k: v for k, v in t.items() if k not in timed} for t in trials] for name, trials in found.items()}
+    assert len(found["ray"]) >= 4
+    assert untimed["ray"] == untimed["local"]

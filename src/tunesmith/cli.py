@@ -54,6 +54,7 @@ Licence = Annotated[str | None, typer.Option(help="of base models: permissive, o
 Languages = Annotated[str | None, typer.Option(help="that base models must know: en,fr")]
 Prefer = Annotated[str | None, typer.Option(help="best, or cheap: the cheapest within one standard error")]
 Tune = Annotated[str | None, typer.Option("--tune", help="time for trials of other settings, such as 5m, or none")]
+Engine = Annotated[str | None, typer.Option(help="where trials run: local, or ray (a cluster; extra ray)")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any option of the config: model.worth=0.5")]
 AcceptAt = Annotated[
     float | None,
@@ -85,8 +86,8 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
     schema: Schema = None, encoder: Encoder = None, lm: Lm = None,
     max_latency: MaxLatency = None, licence: Licence = None, languages: Languages = None,
-    only: Only = None, prefer: Prefer = None, tune: Tune = None, set_: Set = None, accept_at: AcceptAt = None,
-    wage: Wage = None, forget_at_most: ForgetAtMost = None, probe: Probe = None,
+    only: Only = None, prefer: Prefer = None, tune: Tune = None, engine: Engine = None, set_: Set = None,
+    accept_at: AcceptAt = None, wage: Wage = None, forget_at_most: ForgetAtMost = None, probe: Probe = None,
     require: Annotated[str | None, typer.Option(help="'better': exit 4 unless tuning was better")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -722,6 +723,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
         options["model"] = model
     if given.get("tune") is not None:
         options["tune"] = {"fits": 0.0} if given["tune"] == "none" else {"budget": given["tune"]}
+    if given.get("engine") is not None:
+        options.setdefault("tune", {})["engine"] = given["engine"]
     if given.get("accept_at") is not None:
         options.setdefault("evaluate", {})["accept_at"] = given["accept_at"]
     if given.get("wage") is not None:

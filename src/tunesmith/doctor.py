@@ -24,6 +24,7 @@ _EXTRAS = {
     "code (SQL by its normal form)": ("sqlglot",),
     "structured (JSON from language models)": ("llguidance",),
     "tune (settings by what earlier trials taught)": ("optuna",),
+    "ray (trials side by side on a cluster)": ("ray",),
 }
 
 

@@ -290,7 +290,9 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         training = replace(training, refit=tuple(refitted))
         why = "cheap rungs always; one trained by gradient if the budget leaves time to fit it again on train + dev"
         decisions.append(Decision("train.refit", ", ".join(refitted), why))
-    tuning, why_so = _trials_forecast(config.tune, training, forecasts, budget_s=plan.budget_s, left_s=left_s)
+    tuning, why_so = _trials_forecast(
+        config.tune, training, forecasts, budget_s=plan.budget_s, left_s=left_s, threads=plan.limits.threads
+    )
     decisions += why_so
     config = replace(config, model=model, train=training, tune=tuning)
     plan = Plan(config, (*plan.decisions, *decisions), tuple(forecasts), (), made_from)
@@ -310,7 +312,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
 
 def _trials_forecast(
     tuning: TuneOptions, training: TrainOptions, forecasts: Sequence[Forecast], *,
-    budget_s: float, left_s: float,
+    budget_s: float, left_s: float, threads: int,
 ) -> tuple[TuneOptions, list[Decision]]:  # fmt: skip
     """Who proposes settings, and how many trainings the time allows if forecasts hold; `plan_trials` knows better.
 
@@ -322,13 +324,19 @@ def _trials_forecast(
         why = "Optuna is installed" if found else 'Optuna is not: pip install "tunesmith[tune]"'
         tuning = replace(tuning, sampler="tpe" if found else "random")
         decisions.append(Decision("tune.sampler", tuning.sampler, why))
+    if tuning.at_once == "auto":
+        side_by_side = max(1, usable_cores() // threads) if tuning.engine == "ray" else 1
+        tuning = replace(tuning, at_once=side_by_side)
+        if tuning.engine == "ray":
+            decisions.append(Decision("tune.at_once", str(side_by_side), f"{usable_cores()} cores, {threads} each"))
     if tuning.fits == "auto" and forecasts:
         could = {f.name: f.fit_s for f in forecasts if isinstance(systems.get(f.name), Tunes) and f.fit_s > 0.0}
         again = max((s for name, s in could.items() if name in training.refit), default=0.0)
         seconds = spare(budget_s, left_s - sum(f.fit_s + f.predict_s for f in forecasts) - again)
         if tuning.budget != "auto":
             seconds = tuning.budget
-        fits = round(seconds / max(could.values()), 1) if could else 0.0
+        assert tuning.at_once != "auto"
+        fits = round(tuning.at_once * seconds / max(could.values()), 1) if could else 0.0
         tuning = replace(tuning, fits=fits)
         why = f"about {seconds:.0f} s for trials of {', '.join(could) or 'nothing: no rung that trains will run'}"
         decisions.append(Decision("tune.fits", f"{fits:g}", f"{why}; counted anew when *select* has ended"))
@@ -354,7 +362,8 @@ def plan_trials(plan: Plan, asked: TuneOptions, data: Dataset, ladder: Ladder, f
     seconds = (
         asked.budget if asked.budget != "auto" else spare(plan.budget_s, left_s - _after_trials(plan, data, ladder))
     )
-    fits = round(max(0.0, seconds) / each, 1)
+    assert tuning.at_once != "auto"
+    fits = round(tuning.at_once * max(0.0, seconds) / each, 1)
     why = f"{seconds:.0f} s for trials of {rung.name}, {each:.0f} s each"
     if fits < LEAST_FITS:
         why += f"; fewer than {LEAST_FITS} can show nothing"

@@ -126,7 +126,7 @@ def ladder_of(folder, data):
     return Ladder.load(folder / "05-select")
 
 
-def study(folder, *, fits=20.0, sampler="tpe", training=None, stop_after=None):
+def study(folder, *, fits=20.0, sampler="tpe", training=None, stop_after=None, at_once=1, engine="local"):
     data = dataset()
     ladder = ladder_of(folder, data)
     work = folder / "06-tune"
@@ -140,7 +140,14 @@ def study(folder, *, fits=20.0, sampler="tpe", training=None, stop_after=None):
                 raise KeyboardInterrupt
 
     ctx = Context(work, emit=EventLog(None, [listen]))
-    made = tune(data, ladder, TuneOptions(fits=fits, sampler=sampler), PLAN, training or TrainOptions(), ctx)
+    made = tune(
+        data,
+        ladder,
+        TuneOptions(fits=fits, sampler=sampler, at_once=at_once, engine=engine),
+        PLAN,
+        training or TrainOptions(),
+        ctx,
+    )
     made.save(work)
     return Ladder.load(work), read_json(work / "study.json"), trials_of(work)
 
@@ -226,7 +233,7 @@ def test_the_clock_ends_a_study_once(tmp_path, pupil):
     slow = replace(ladder["pupil"], cost=ladder["pupil"].cost.but(train_wall_s=100.0))
     ladder = replace(ladder, rungs=(slow, *(r for r in ladder.rungs if r.name != "pupil")))
     folder.mkdir()
-    options = TuneOptions(fits=20.0, sampler="random", clock_s=50.0)
+    options = TuneOptions(fits=20.0, sampler="random", at_once=1, clock_s=50.0)
     tune(data, ladder, options, PLAN, TrainOptions(), Context(folder))
     assert read_json(folder / "stopped.json") == {"explored": 1}
     assert len(trials_of(folder)) == 1
@@ -238,6 +245,24 @@ def test_unplanned_options_are_refused(tmp_path, pupil):
     pupil(Pupil())
     with pytest.raises(ConfigError, match="must be planned"):
         study(tmp_path, fits="auto")
+
+
+def test_trials_asked_for_together_differ_from_each_other(tmp_path, pupil):
+    pupil(Pupil())
+    _, told, trials = study(tmp_path, at_once=3)
+    explored = [tuple(trial["point"].values()) for trial in trials if trial["role"] != "repeat"]
+    assert len(set(explored)) == len(explored)
+    assert told["spent_fits"] <= 20.0
+    assert told["state"] == "chosen"
+
+
+def test_without_ray_its_engine_says_what_to_install(tmp_path, pupil, monkeypatch):
+    import sys
+
+    pupil(Pupil())
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtra, match="'ray'"):
+        study(tmp_path, engine="ray")
 
 
 def test_without_optuna_its_sampler_says_what_to_install(monkeypatch):

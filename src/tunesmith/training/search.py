@@ -30,13 +30,17 @@ REDUCTION = 3
 _STARTUP, _TRIES = 5, 20
 
 
-def suggest(dials: Dials, ended: Sequence[Trial], *, number: int, seed: int, sampler: Sampler, n_rows: int) -> Point:
+def suggest(
+    dials: Dials, ended: Sequence[Trial], *, number: int, seed: int, sampler: Sampler, n_rows: int,
+    waiting: Sequence[Point] = (),
+) -> Point:  # fmt: skip
     """The point of trial `number`: first where the data's size points to, then what the sampler draws.
 
-    ended: trials on dev whose outcome is known, the default among them. A point that was tried is drawn again.
+    ended: trials on dev whose outcome is known, the default among them. waiting: points whose is not yet. A point that
+    was tried or is waiting is drawn again.
     Raises MissingExtra where Optuna is asked for and absent.
     """
-    tried = [trial.point for trial in ended]
+    tried = [*(trial.point for trial in ended), *waiting]
     for point in first_points(dials, n_rows=n_rows):
         if point not in tried:
             return point

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from tunesmith.core.files import read_json, stored_bytes, write_json
 from tunesmith.tasks import task as tasks
 from tunesmith.training.dev_scores import Scored, interval_of
 from tunesmith.training.dials import Dials, Point, usual
+from tunesmith.training.engines import make_all
 from tunesmith.training.gain import Gain, error_of, gain
 from tunesmith.training.ladder import Ladder, Rung
 from tunesmith.training.search import suggest
@@ -30,7 +32,7 @@ from tunesmith.training.select import SelectOptions, calibrate, choose, latency,
 from tunesmith.training.systems import Job, Tunes
 from tunesmith.training.systems import system as systems
 from tunesmith.training.train import TrainOptions
-from tunesmith.training.trials import Ask, Journal, Stand, Trial, made_before, make
+from tunesmith.training.trials import Ask, Journal, Stand, Trial, made_before
 
 # Two seeds of the best and of the default, and three settings at the least.
 LEAST_FITS = 6
@@ -62,6 +64,13 @@ class TuneOptions:
     sampler: Literal["auto", "tpe", "random"] = field(
         default="auto", metadata={"help": "who proposes settings; 'auto': tpe where Optuna is installed"}
     )
+    at_once: int | Literal["auto"] = field(
+        default="auto",
+        metadata={"help": "trials that are asked for together; 'auto': 1, on a Ray cluster as many as there are cores"},
+    )
+    engine: Literal["local", "ray"] = field(
+        default="local", metadata={"key": False, "help": "'ray': trials run side by side on a cluster (extra ray)"}
+    )
     clock_s: float | None = field(
         default=None,
         metadata={"key": False, "help": "no trial starts that would end later; a plan that is kept has none"},
@@ -84,8 +93,9 @@ def tune(
     Leaves trials.jsonl (one line per trial) and study.json (what came of it, and why) in the stage's folder.
     Raises ConfigError for options that are not planned, MissingExtra for a sampler that is not installed.
     """
-    if options.fits == "auto" or options.sampler == "auto":
+    if "auto" in (options.fits, options.sampler, options.at_once):
         raise ConfigError("tune: 'auto' must be planned first.", hint="run it through the pipeline.")
+    assert options.fits != "auto"
     why = why_not(ladder, options.fits)
     if why is not None:
         _told({"state": "nothing tried", "rung": ladder.candidate, "fits": options.fits, "why": why}, ctx)
@@ -155,7 +165,8 @@ class _Study:
         self.stand, self.dials, self.rung, self.options, self.default, self.ctx = (
             stand, dials, rung, options, default, ctx,
         )  # fmt: skip
-        self.fits = float(options.fits)
+        assert options.at_once != "auto"
+        self.fits, self.at_once = float(options.fits), max(1, options.at_once)
         self.seeds = min(_MOST_SEEDS, max(2, int(_FOR_SEEDS * self.fits / 2)))
         self.journal = Journal(ctx.workdir / "trials.jsonl")
         self.winner: Trial | None = None
@@ -194,18 +205,30 @@ class _Study:
             why = self._ended(tried)
             if why is not None:
                 return why
-            point = self._affordable(suggest(
-                self.dials, tried, number=len(tried), seed=self.ctx.seed, sampler=self._sampler(),
-                n_rows=len(self.stand.train),
-            ))  # fmt: skip
-            if point is None:
+            asks = self._generation(tried)
+            if not asks:
                 return "the trainings that were planned are used"
-            if self._too_late(float(point.get("steps", 1.0)) + self._reserve(), "explored", len(tried)):
+            if self._too_late(max(_steps(ask) for ask in asks) + self._reserve(), "explored", len(tried)):
                 return "the time is used"
-            others = tuple(t.paused_at for t in tried if t.paused_at is not None)
-            self._note(
-                make(Ask(len(self.journal.trials), "explore", point, self.ctx.seed, others), self.stand, self.ctx)
-            )
+            self._make(asks)
+
+    def _generation(self, tried: list[Trial]) -> list[Ask]:
+        """What is asked for next, all at once: each proposal knows the ones before it, and what ended."""
+        others = tuple(t.paused_at for t in tried if t.paused_at is not None)
+        asks: list[Ask] = []
+        for _ in range(self.at_once):
+            point = self._affordable(suggest(
+                self.dials, tried, number=len(tried) + len(asks), seed=self.ctx.seed, sampler=self._sampler(),
+                n_rows=len(self.stand.train), waiting=[ask.point for ask in asks],
+            ), waiting=asks)  # fmt: skip
+            if point is None:
+                break
+            asks.append(Ask(len(self.journal.trials) + len(asks), "explore", point, self.ctx.seed, others))
+        return asks
+
+    def _make(self, asks: list[Ask]) -> None:
+        for trial in make_all(asks, self.stand, self.ctx, engine=self.options.engine):
+            self._note(trial)
 
     def _ended(self, tried: list[Trial]) -> str | None:
         stopped = self._stopped("explored")
@@ -223,13 +246,20 @@ class _Study:
                 return f"{since} settings in a row brought nothing better, and no gain is detectable"
         return None
 
-    def _affordable(self, point: Point) -> Point | None:
+    def _affordable(self, point: Point, *, waiting: Sequence[Ask]) -> Point | None:
         """The point, with fewer steps if what is left of the fits asks for it; None if nothing fits."""
-        left = self.fits - sum(t.fits for t in self.journal.trials) - self._reserve()
-        dial = self.dials.get("steps")
-        if float(point.get("steps", 1.0)) <= left:
+        spent = sum(t.fits for t in self.journal.trials) + sum(map(_steps, waiting))
+        most = max((_steps(ask) for ask in waiting), default=0.0)
+
+        def fits(steps: float) -> bool:
+            # Whichever is the best in the end, two seeds of it and of the default must still find room.
+            return spent + steps + max(self._reserve(), 2 * (1.0 + max(most, steps))) <= self.fits
+
+        if fits(float(point.get("steps", 1.0))):
             return point
-        fewer = [v for v in getattr(dial.span, "values", ()) if float(v) <= left] if dial is not None else []
+        fewer = (
+            [v for v in getattr(self.dials["steps"].span, "values", ()) if fits(float(v))] if "steps" in point else []
+        )
         return {**point, "steps": max(fewer)} if fewer else None
 
     def _reserve(self) -> float:
@@ -239,15 +269,19 @@ class _Study:
 
     def _judge(self, best: Trial) -> Gain | None:
         """Train both again with fresh seeds, in pairs, and hold them against each other."""
-        asked = [(seed, of) for seed in range(1, self.seeds + 1) for of in (0, best.number)]
-        for at, (seed, of) in enumerate(asked):
-            if at < len(self._repeats()):
-                continue
-            point = self.journal.trials[of].point
-            if self._too_late(float(point.get("steps", 1.0)), "repeated", at):
+        left = self.fits - sum(t.fits for t in self._explored())
+        seeds = min(self.seeds, max(2, int(left / (1.0 + float(best.point.get("steps", 1.0))))))
+        asks = [
+            Ask(0, "repeat", self.journal.trials[of].point, 1_000 * seed + self.ctx.seed, of=of)
+            for seed in range(1, seeds + 1)
+            for of in (0, best.number)
+        ]
+        while (at := len(self._repeats())) < len(asks):
+            some = asks[at : at + self.at_once]
+            if self._too_late(max(map(_steps, some)), "repeated", at):
                 break
-            fresh = 1_000 * seed + self.ctx.seed
-            self._note(make(Ask(len(self.journal.trials), "repeat", point, fresh, of=of), self.stand, self.ctx))
+            first = len(self.journal.trials)
+            self._make([replace(ask, number=first + i) for i, ask in enumerate(some)])
         by_seed: dict[int, dict[int, Trial]] = {}
         for trial in self._repeats():
             if trial.state == "complete" and trial.of is not None:
@@ -361,6 +395,11 @@ def _with(winner: Trial, data: Dataset, ladder: Ladder, stand: Stand, choosing: 
     return choose(
         rungs, {**scored, stand.name: seen}, base, prices=prices, options=choosing, folder=ladder.folder, seed=ctx.seed
     )
+
+
+def _steps(ask: Ask) -> float:
+    """Its training, the default's being 1."""
+    return float(ask.point.get("steps", 1.0))
 
 
 def _told(record: dict[str, Any], ctx: Context) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
@@ -26,6 +28,8 @@ _ENCODER_WAYS: dict[str, tuple[str, dict[str, Value]]] = {
     "contrastive ia3": ("contrastive", {"method": "ia3"}),
     "contrastive layernorm": ("contrastive", {"method": "layernorm"}),
 }
+# Of a short run: scoring must not cost more than the steps do.
+_SHORT_DEV, _SHORT_EVALUATIONS = 256, 1
 # Those with upper layers alone share what the others give, stored once.
 _LM_WAYS: dict[str, dict[str, Value]] = {
     "LoRA": {"method": "lora"},
@@ -85,7 +89,11 @@ class Comparison:
         rung = systems.get(way.system)
         steps = rung.steps(job, n_rows=len(self.train)) if isinstance(rung, Tunes) else 1
         # One folder a share: a trial's number is its folder's name.
-        stand = Stand(way.system, self.train, self.dev, job, steps, self._place(name))
+        dev = self.dev
+        if share < 1.0:
+            at = np.random.default_rng([self.ctx.seed, 47]).permutation(len(dev))[:_SHORT_DEV]
+            dev, job = dev.take(np.sort(at)), replace(job, options={**job.options, "evaluations": _SHORT_EVALUATIONS})
+        stand = Stand(way.system, self.train, dev, job, steps, self._place(name))
         ask = Ask(int(_folder_of(share)), "explore", {"steps": share}, self.ctx.seed)
         made = make(ask, stand, self.ctx)
         if made.score is None:

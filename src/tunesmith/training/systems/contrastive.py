@@ -95,7 +95,10 @@ class Contrastive:
             return Objective(pairs, likeness_loss(codes, sharpness=float(settings["sharpness"])), head)
 
         recipe = recipe_for(
-            job, rate=float(settings["rate"]), steps=forecast_steps(len(train)), evaluations=_EVALUATIONS
+            job,
+            rate=float(settings["rate"]),
+            steps=forecast_steps(len(train)),
+            evaluations=int(job.options.get("evaluations", _EVALUATIONS)),
         )
         together, result = tune(
             train,

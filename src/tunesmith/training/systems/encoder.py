@@ -95,7 +95,7 @@ class TunedEncoder:
         epoch = -(-len(train) // max(1, int(settings["batch"])))
         recipe = recipe_for(
             job, rate=float(settings["rate"]), steps=max(1, round(float(settings["epochs"]) * epoch)),
-            evaluations=_EVALUATIONS,
+            evaluations=int(job.options.get("evaluations", _EVALUATIONS)),
         )  # fmt: skip
         together, result = tune(
             train, dev, job, ctx, system=self.name, settings=settings, recipe=recipe, objective=objective
