@@ -12,13 +12,15 @@ from typer.testing import CliRunner
 import tunesmith as ts
 from tunesmith.cli import app
 from tunesmith.core.costs import CostOptions
-from tunesmith.core.errors import ConfigError
+from tunesmith.core.errors import ConfigError, RunError
 from tunesmith.core.files import read_json
 from tunesmith.costing import answered, ledger, measure_full, waiting
+from tunesmith.equal_quality import at_equal_quality, first_as_good
 from tunesmith.evaluation.cost_card import cost_card
 from tunesmith.pipeline import open_run
 from tunesmith.reviewing import edit
 from tunesmith.testing import tiny_encoder
+from tunesmith.training.ladder import standing
 
 
 @pytest.fixture(scope="session")
@@ -122,7 +124,7 @@ def test_the_command_shows_it_and_refuses_what_makes_no_sense(measured):
     assert "40 EUR for an hour of a person" in said.output
     told = json.loads(run.invoke(app, ["show", str(measured), "--cost", "--json"]).output)
     assert told["full"]["cpu_s"]["likely"] > 0
-    for words in (["--wage", "40"], ["--cost", "--wage", "-1"]):
+    for words in (["--wage", "40"], ["--cost", "--wage", "-1"], ["--against", "x"]):
         assert isinstance(run.invoke(app, ["show", str(measured), *words]).exception, ConfigError)
 
 
@@ -135,3 +137,32 @@ def test_the_card_draws_what_is_there_and_nothing_where_nothing_is(measured):
     assert cost_card({}) is None
     assert cost_card({"cost": {"machine": "nonsense"}}) is None
     assert cost_card({"cost": {"machine": {"data": {"wall_s": 3}}, "people": 3, "rungs": "x", "full": []}}) is not None
+
+
+def test_a_real_full_fine_tuning_is_held_beside_it_at_equal_quality(finished, tmp_path):
+    other = tmp_path / "full"
+    shutil.copytree(finished, other)
+    path = standing(other) / "ladder.json"
+    with pytest.raises(RunError, match="did not train every weight"):
+        at_equal_quality(finished, other)
+    ladder = read_json(path)
+    rung = next(row for row in ladder["rungs"] if row["name"] == "encoder")
+    rung["settings"]["method"] = "full"
+    rung["cost"]["train_cpu_s"] *= 3
+    path.write_text(json.dumps(ladder))
+    found = at_equal_quality(finished, other)
+    assert found.cpu_s[1] == pytest.approx(3 * found.cpu_s[0])
+    assert found.scores[0] == found.scores[1]
+    assert found.reached[0] == found.reached[1]
+    assert found.reached_cpu_s[1] == pytest.approx(3 * found.reached_cpu_s[0])
+    assert "To the same dev quality" in found.line()
+    assert json.dumps(found.to_dict())
+
+
+def test_curves_meet_where_both_are_as_good_as_the_worse_of_their_best():
+    quick = [{"step": 4, "dev": 0.7}, {"step": 8, "dev": 0.9}]
+    slow = [{"step": 4, "dev": 0.5}, {"step": 8, "dev": None}, {"step": 12, "dev": 0.7}]
+    assert first_as_good(quick, slow) == (4, 12)
+    assert first_as_good(quick, [{"step": 4, "dev": None}]) is None
+    losses = [{"step": 3, "dev": None, "dev_loss": 2.0}, {"step": 6, "dev": None, "dev_loss": 1.0}]
+    assert first_as_good(losses, losses[:1]) == (3, 3), "a smaller loss is the better one"

@@ -21,6 +21,7 @@ import tables
 import yaml
 
 from tunesmith.core.statistics import wilson
+from tunesmith.equal_quality import first_as_good
 
 # (table, rung, optimizer steps)
 CASES = (
@@ -61,19 +62,8 @@ def _case(table: str, rung: str, steps: int, asked: argparse.Namespace) -> dict[
         "name": f"{table}, {rung}", "said": said, "came": came, "inside": cpu["low"] <= came <= cpu["high"],
         "ours": ours, "theirs": theirs, "scores": [_score(folder, rung) for folder in (plain, full)],
         "steps": [int(r["curve"][-1]["step"]) for r in (ours, theirs)],
-        "reached": reached(ours["curve"], theirs["curve"]),
+        "reached": first_as_good(ours["curve"], theirs["curve"]),
     }  # fmt: skip
-
-
-def reached(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> list[int]:
-    """The step at which each curve first was as good on dev as the worse of their best: equal held-out quality."""
-
-    def quality(at: dict[str, Any]) -> float | None:
-        return at["dev"] if at.get("dev_loss") is None else -float(at["dev_loss"])
-
-    curves = [[(int(at["step"]), q) for at in curve if (q := quality(at)) is not None] for curve in (ours, theirs)]
-    worst = min(max(q for _, q in curve) for curve in curves)
-    return [next(step for step, q in curve if q >= worst) for curve in curves]
 
 
 def _run(path: Path, rung: str, steps: int, train: dict[str, str], asked: argparse.Namespace) -> Path:

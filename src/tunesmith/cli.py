@@ -185,14 +185,19 @@ def show(
     cost: Annotated[bool, typer.Option("--cost", help="the cost ledger: people, machine, every rung")] = False,
     wage: Wage = None,
     full: Annotated[bool, typer.Option("--full", help="with --cost: time full fine-tuning now")] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="with --cost: a run on the same data that trained every weight")
+    ] = None,
     trials: Annotated[bool, typer.Option("--trials", help="settings that were tried, and what came of it")] = False,
     as_json: Json = False,
 ) -> None:
     """Verdict, ladder, checks and cost of a finished run."""
-    if (wage is not None or full) and not cost:
-        raise ConfigError("--wage and --full belong to the cost ledger.", hint=f"tunesmith show {folder} --cost")
+    if (wage is not None or full or against is not None) and not cost:
+        raise ConfigError(
+            "--wage, --full and --against belong to the cost ledger.", hint=f"tunesmith show {folder} --cost"
+        )
     if cost:
-        _show_cost(folder, wage, full=full, as_json=as_json)
+        _show_cost(folder, wage, against, full=full, as_json=as_json)
         return
     if trials:
         from tunesmith.evaluation.trials_card import lines as told_trials
@@ -220,15 +225,18 @@ def show(
     _show(open_run(folder).report.to_json(), folder, as_json=as_json)
 
 
-def _show_cost(folder: Path, wage: float | None, *, full: bool, as_json: bool) -> None:
+def _show_cost(folder: Path, wage: float | None, against: Path | None, *, full: bool, as_json: bool) -> None:
     from dataclasses import replace
 
     from tunesmith.costing import ledger, measure_full
+    from tunesmith.equal_quality import at_equal_quality
     from tunesmith.evaluation.drawing import clean
 
     if full:
         measure_full(folder)
     told = ledger(folder)
+    if against is not None:
+        told = replace(told, measured=at_equal_quality(folder, against))
     if wage is not None:
         from tunesmith.core.costs import CostOptions
 

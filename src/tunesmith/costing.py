@@ -25,6 +25,7 @@ from tunesmith.core.findings import load_findings
 from tunesmith.core.meter import Cost
 from tunesmith.core.run import stage_records
 from tunesmith.data.reviews import Review, read_reviews, reviews_beside
+from tunesmith.equal_quality import EqualQuality
 from tunesmith.training.ladder import Ladder, Rung, Trained, standing
 from tunesmith.training.parallel import is_launched
 from tunesmith.training.replaced import COVERAGE, Replaced, full_in_place_of, steps_of, tuned_rung
@@ -66,7 +67,7 @@ class RungCost:
 class CostLedger:
     """Everything that a finished run cost. machine: time by what it was for, "data" and "compute".
 
-    quality: what full fine-tuning is compared at. probing: what timing it took, in `machine` too.
+    quality: what full fine-tuning is compared at. measured: a full fine-tuning that was really done, in another run.
     """
 
     people: tuple[Attention, ...]
@@ -77,6 +78,7 @@ class CostLedger:
     rates: Rates
     device: str
     quality: str
+    measured: EqualQuality | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON: what was measured, and what follows by the rates, which is an estimate."""
@@ -90,6 +92,7 @@ class CostLedger:
             "metric": self.metric,
             "rungs": [self._rung(rung) for rung in self.rungs],
             "full": None if self.full is None else self._full(self.full),
+            "measured_full": None if self.measured is None else self.measured.to_dict(),
         }
 
     def _rung(self, rung: RungCost) -> dict[str, Any]:
@@ -108,8 +111,7 @@ class CostLedger:
         told = {
             name: {end: getattr(spent, name) for end, spent in ends.items()} for name in ("energy_wh", "money", "co2_g")
         }
-        mine = next(rung for rung in self.rungs if rung.name == full.system)
-        took = mine.used.wall_s if self.device != "cpu" else mine.used.cpu_s
+        took = full.took_wall_s if self.device != "cpu" else full.took_cpu_s  # once: refitting would be done again
         amount = full.wall_s if self.device != "cpu" else full.cpu_s
         times = {end: getattr(amount, end) / took for end in ("likely", "low", "high")} if took else None
         return {**about, **told, "times_the_method": times}
@@ -119,8 +121,9 @@ class CostLedger:
 
     def lines(self) -> list[str]:
         """For a terminal."""
-        return [*self._people_lines(), "", *self._machine_lines(), "", *self._rung_lines(), *self._full_lines(), "",
-                self.to_json()["estimates"]]  # fmt: skip
+        measured = [] if self.measured is None else [self.measured.line()]
+        return [*self._people_lines(), "", *self._machine_lines(), "", *self._rung_lines(), *self._full_lines(),
+                *measured, "", self.to_json()["estimates"]]  # fmt: skip
 
     def _people_lines(self) -> list[str]:
         told = ["people"]

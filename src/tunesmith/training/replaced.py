@@ -74,7 +74,7 @@ class Replaced:
 
     steps: of the whole training. step_s, full_step_s: CPU seconds of the steps timed, with the rung's method and with
     full. cpu_s, wall_s: of the whole, estimated. peak_rss_bytes, stored_bytes: measured in the short fit. probe_*: what
-    the measurement itself took.
+    the measurement itself took; took_*: the rung's training, refitting apart.
     """
 
     system: str
@@ -90,6 +90,8 @@ class Replaced:
     stored_bytes: int = 0
     probe_cpu_s: float = 0.0
     probe_wall_s: float = 0.0
+    took_cpu_s: float = 0.0
+    took_wall_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -185,6 +187,8 @@ def full_in_place_of(
         stored_bytes=full.stored,
         probe_cpu_s=cpu_seconds() - began[0],
         probe_wall_s=time.monotonic() - began[1],
+        took_cpu_s=rung.cost.train_cpu_s or 0.0,
+        took_wall_s=rung.cost.train_wall_s or 0.0,
     )
 
 
