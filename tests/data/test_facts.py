@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.data.claims import claims_of
-from tunesmith.data.grounding import grounding
+from tunesmith.data.copying import Vocabulary
+from tunesmith.data.grounding import grounding, out_of_fold
 
 DRUGS = ("aspirin", "insulin", "codeine", "heparin", "warfarin")
 PAINS = ("headache", "backache", "earache", "toothache")
@@ -63,3 +64,23 @@ def test_a_reply_settles_the_polarity_of_its_question() -> None:
 def test_any_texts_get_finite_numbers(rows: list[tuple[str, str]]) -> None:
     seen = grounding([source for source, _ in rows], [answer for _, answer in rows])
     assert all(np.isfinite(values).all() for values in seen.nats.values())
+
+
+def test_a_counterfeit_leaves_the_word_that_it_replaces_over_in_the_source() -> None:
+    sources, answers = _visits()
+    said, written = list(map(claims_of, sources)), list(map(claims_of, answers))
+    words = Vocabulary.learn(said, written, out_of_fold, seed=0)
+    row = next(i for i in range(90) if "codeine" in sources[i])
+    near = ["take"]
+    own, kept, gone = (
+        dict(zip(("most", "in_place"), (traces[7], traces[8]), strict=True))
+        for traces in (
+            words.traces(row, "codein", near, own=True),
+            words.traces(row, "heparin", near, own=False),
+            words.traces(row, "heparin", near, own=False, gone="codein"),
+        )
+    )
+    assert "codein" in said[row].stems
+    assert own == kept, "as long as the answer has the word, nothing is missing"
+    assert gone["most"] > kept["most"]
+    assert gone["in_place"] > kept["in_place"]
