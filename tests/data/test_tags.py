@@ -148,6 +148,23 @@ def test_a_label_column_beside_lists_stays_the_answer(tmp_path):
     assert (options.task, options.target) == ("classify", "label")
 
 
+def test_lists_beside_a_written_answer_and_sequences_are_no_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "summaries.json"
+    marks = [[int(rng.integers(0, 2)) for _ in range(4)] for _ in range(80)]
+    rows = [
+        {"source": f"{_text(list(WORDS), at)} and much more of it {at}", "source_labels": marks[at],
+         "target": f"a short summary of case {at}"}
+        for at in range(80)
+    ]  # fmt: skip
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    assert _found(path)[0].task == "rewrite"
+    sequences = [{"message": _text(s, at), "labels": [*s, s[0]]} for at, s in enumerate(_sets(80))]
+    path.write_text(json.dumps(sequences), encoding="utf-8")
+    with pytest.raises(DataError):
+        _found(path)
+
+
 def test_lists_quoted_from_the_text_are_fields_not_labels(tmp_path):
     path = tmp_path / "quoted.json"
     names = ["Anna", "Bert", "Cora", "Dora"]

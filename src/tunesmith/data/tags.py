@@ -22,7 +22,7 @@ from tunesmith.data.probe import predictability
 from tunesmith.data.structures import Structures
 from tunesmith.data.table import LIST_MARK, Table
 from tunesmith.data.targets import MOST_CLASSES
-from tunesmith.data.words import ABOUT, TARGET_STRONG, name_words
+from tunesmith.data.words import ABOUT, INPUT, TARGET_STRONG, TEXT_TARGET, name_words
 from tunesmith.tasks.label_sets import dump_set, read_set
 
 # What columns of several labels are called, besides what columns of one are.
@@ -133,6 +133,9 @@ def _of_column(flat: Table, nested: Callable[[], Table], name: str, task: str) -
     cells = table.values(name)
     lists = _lists(cells)
     if lists is not None:
+        if task != "tag" and _repeats(lists):
+            return None  # a list that says the same twice is a sequence
+        lists = [None if found is None else list(dict.fromkeys(found)) for found in lists]
         given = _Written(lists, "lists", len({i for s in lists for i in s or ()}))
         if task != "tag" and not (_closed(lists) and _has_several(lists)):
             return None
@@ -185,7 +188,7 @@ def _items(cell: str | None) -> list[str] | None:
             return None
     if not isinstance(found, list) or any(isinstance(item, (dict, list, tuple, set)) for item in found):
         return None
-    return list(dict.fromkeys(str(item).strip() for item in found if item is not None and str(item).strip()))
+    return [str(item).strip() for item in found if item is not None and str(item).strip()]
 
 
 def _joined(cells: Sequence[str | None], *, strict: bool) -> _Written | None:
@@ -225,7 +228,7 @@ def _of_several(sets: Sequence[Sequence[str]], cells: Sequence[str]) -> list[str
 def _cut(cell: str, mark: str) -> list[str]:
     found = _items(cell)
     if found is not None:  # a set that was written back after curation, or "[]" for none
-        return found
+        return list(dict.fromkeys(found))
     if "<" in mark:  # <python><pandas>
         cell = cell.removeprefix("<").removesuffix(">")
     return [part.strip() for part in re.split(mark, cell) if part.strip()]
@@ -283,6 +286,17 @@ def _quoted(flat: Table, sets: Sequence[Sequence[str] | None]) -> bool:
     return given > 0 and found >= 0.5 * given
 
 
+def _repeats(sets: Sequence[Sequence[str] | None]) -> bool:
+    rows = [found for found in sets if found]
+    return sum(len(set(found)) < len(found) for found in rows) > 0.02 * len(rows)
+
+
+def _is_rival(name: str) -> bool:
+    """Whether a column is called as the one answer of another task is."""
+    word = name_words(name)[0]
+    return word in TARGET_STRONG or (word in TEXT_TARGET and word not in INPUT)
+
+
 def _is_named(name: str) -> bool:
     words = {*name_words(name)}
     return bool(words & (_NAMES | TARGET_STRONG))
@@ -294,7 +308,7 @@ def _is_named(name: str) -> bool:
 def _found(flat: Table, nested: Callable[[], Table], task: str, taken: Sequence[str]) -> Structures | None:
     """The one column, else the columns of yes and no, that hold several labels."""
     columns = {name: c for name, c in describe_columns(flat).items() if name not in taken and c.kind != "split"}
-    plain = [n for n, c in columns.items() if c.kind in ("category", "integer") and name_words(n)[0] in TARGET_STRONG]
+    plain = [n for n, c in columns.items() if c.kind not in ("list", "empty") and _is_rival(n)]
     made: list[Structures] = []
     for name, column in columns.items():
         # Numbers of labels with commas between them ("3,14") look like measurements.
