@@ -13,6 +13,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from tunesmith.core.errors import DataError
@@ -37,7 +38,7 @@ _MARKS = {
     r"\|": "'|'", ";": "';'", ",": "','", "[;,]": "';' and ','", "[|,]": "'|' and ','", r"\n": "line breaks",
     r">\s*<": "'><'",
 }  # fmt: skip
-_LOOKED_AT = 4000
+_LOOKED_AT, _DESCRIBED = 4000, 20_000
 _FEWEST_SEVERAL, _SEVERAL_SHARE = 3, 0.02
 _LONGEST, _MOST_WORDS = 60, 6
 _LEAST_LIFT = 0.05
@@ -131,7 +132,7 @@ def _of_column(flat: Table, nested: Callable[[], Table], name: str, task: str) -
     if name not in table.names:
         return None
     cells = table.values(name)
-    lists = _lists(cells)
+    lists = _lists(cells) if _lists(cells[:_LOOKED_AT]) is not None else None
     if lists is not None:
         if task != "tag" and _repeats(lists):
             return None  # a list that says the same twice is a sequence
@@ -196,7 +197,7 @@ def _joined(cells: Sequence[str | None], *, strict: bool) -> _Written | None:
 
     strict: the labels must also be few against their combinations, short, and stand in different places.
     """
-    filled = [cell.strip() for cell in cells if cell and cell.strip()][:_LOOKED_AT]
+    filled = list(islice((cell.strip() for cell in cells if cell and cell.strip()), _LOOKED_AT))
     made: list[tuple[int, str, str]] = []
     for mark, told in _MARKS.items():
         if not any(re.search(mark, cell) for cell in filled):
@@ -274,7 +275,8 @@ def _few(sets: Sequence[Sequence[str]], cells: Sequence[str]) -> bool:
 
 def _quoted(flat: Table, sets: Sequence[Sequence[str] | None]) -> bool:
     """Whether most items stand in the row's other cells: then they are quoted from a text, not chosen for it."""
-    texts = [name for name, column in describe_columns(flat).items() if column.is_text]
+    some = flat.take(sample_rows(len(flat), most=_DESCRIBED))
+    texts = [name for name, column in describe_columns(some).items() if column.is_text]
     at = [int(i) for i in sample_rows(len(flat), most=300, seed=8) if sets[int(i)]]
     given = found = 0
     rows = [flat.take(at).values(name) for name in texts]
@@ -307,7 +309,8 @@ def _is_named(name: str) -> bool:
 
 def _found(flat: Table, nested: Callable[[], Table], task: str, taken: Sequence[str]) -> Structures | None:
     """The one column, else the columns of yes and no, that hold several labels."""
-    columns = {name: c for name, c in describe_columns(flat).items() if name not in taken and c.kind != "split"}
+    some = flat.take(sample_rows(len(flat), most=_DESCRIBED))
+    columns = {name: c for name, c in describe_columns(some).items() if name not in taken and c.kind != "split"}
     plain = [n for n, c in columns.items() if c.kind not in ("list", "empty") and _is_rival(n)]
     made: list[Structures] = []
     for name, column in columns.items():
@@ -331,7 +334,8 @@ def _found(flat: Table, nested: Callable[[], Table], task: str, taken: Sequence[
             return None
         names = ", ".join(one.name for one in made)
         raise DataError(f"several columns hold several labels per row: {names}.", hint="name one with --target.")
-    flags = [name for name in columns if _is_flag(flat, name) and not _tells_of_the_row(name)]
+    few = [name for name, column in columns.items() if 1 <= column.distinct <= 2]
+    flags = [name for name in few if _is_flag(flat, name) and not _tells_of_the_row(name)]
     if task == "tag":
         return _of_columns(flat, flags, "tag") if len(flags) >= 2 else None
     generic = {"label", "labels", "target", "class", "y", "gold", "ground_truth"}
