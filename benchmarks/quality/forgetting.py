@@ -68,7 +68,7 @@ def run(task: str, table: str, seed: int, asked: argparse.Namespace) -> dict[str
     done = folder / "run.json"
     if done.exists():
         return dict(read_json(done))
-    rows = _rows(table, seed, asked)
+    rows = rows_of_table(table, seed, asked)
     made: dict[str, Any] = {"task": task, "seed": seed}
     with metered() as meter:
         for arm, options in (("free", _FREE), ("held", {"forget_at_most": BUDGET})):
@@ -86,7 +86,7 @@ def trained(rows: dict[str, Any], options: dict[str, Any], folder: Path, *, seed
     """The rung `lm` fitted with these options: what it forgot, and what it scores on rows held out."""
     from tunesmith.training.systems import system
 
-    job, ctx = _job(rows, options, steps), _context(folder, seed)
+    job, ctx = job_of(rows, options, steps), context_in(folder, seed)
     fitted = system.get("lm").fit(rows["train"], rows["dev"], job, ctx)
     told = fitted.forgetting
     own = told["suites"][0]
@@ -104,7 +104,7 @@ def untuned(rows: dict[str, Any], folder: Path, *, seed: int) -> dict[str, Any]:
     from tunesmith.models.lm import LanguageModel
     from tunesmith.training.prompted import Prompted, asker_for, lengths_of, lm_folder
 
-    job, ctx = _job(rows, {}, 1), _context(folder, seed)
+    job, ctx = job_of(rows, {}, 1), context_in(folder, seed)
     lm = LanguageModel.load(lm_folder(job, ctx), ctx.limits)
     lengths = lengths_of(lm.template, rows["train"].targets, lm.context)
     return _scores(Prompted(lm, asker_for(lm, job), lengths, job.labels, exact=False), rows["test"], job, ctx)
@@ -122,7 +122,7 @@ def _scores(answers: Any, test: Any, job: Any, ctx: Any) -> dict[str, Any]:
     return {"score": float(score), "loss": mean_loss(answers.lm.model, batches), "metric": job.task.leads}
 
 
-def _rows(table: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+def rows_of_table(table: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     import csv
 
     from tunesmith.core.dataset import rows_of
@@ -138,7 +138,7 @@ def _rows(table: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
     return {**made, "labels": labels}
 
 
-def _job(rows: dict[str, Any], options: dict[str, Any], steps: int) -> Any:
+def job_of(rows: dict[str, Any], options: dict[str, Any], steps: int) -> Any:
     from tunesmith.models.resolve import resolve
     from tunesmith.tasks import task
     from tunesmith.training.systems import Job, RungPlan
@@ -148,7 +148,7 @@ def _job(rows: dict[str, Any], options: dict[str, Any], steps: int) -> Any:
     return Job(kind, rows["labels"], prompt, None, resolve(_BASE, "lm"), RungPlan("lm", steps=steps), options)
 
 
-def _context(folder: Path, seed: int) -> Any:
+def context_in(folder: Path, seed: int) -> Any:
     from tunesmith.core.context import Context, Limits
     from tunesmith.core.machine import set_threads
 
