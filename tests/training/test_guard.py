@@ -88,14 +88,13 @@ def test_a_loss_that_is_no_number_goes_back_to_the_best_step(tmp_path: Path) -> 
     assert not same(model, start)
 
 
-def test_before_the_first_checkpoint_it_goes_back_to_the_untuned_model(tmp_path: Path) -> None:
+def test_before_the_first_good_state_what_is_not_finite_is_an_error(tmp_path: Path) -> None:
     def broken(model: torch.nn.Module, rows: torch.Tensor) -> tuple[torch.Tensor, float]:
         total, weight = squared(model, rows)
         return (total * float("inf") if int(rows[0]) == 16 else total), weight
 
-    model, start, result = run(tmp_path, loss=broken)
-    assert (result.stopped, result.best_step) == (HARM, 0)
-    assert same(model, start)
+    with pytest.raises(ModelError, match="step 2"):
+        run(tmp_path, loss=broken)
 
 
 def test_a_base_that_gives_no_numbers_is_an_error_still(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_it_learns_to_tell_labels_apart_and_every_check_passes(tmp_path: Path) -
     assert answers.probabilities is not None
     np.testing.assert_allclose(answers.probabilities.sum(axis=1), 1.0)
     assert [c.name for c in checks if c.applies and not c.passed] == []
-    assert len({c.name for c in checks}) == 11
+    assert len({c.name for c in checks}) == 17
     assert all(c.system == "lm" for c in checks)
 
 

@@ -8,8 +8,8 @@
 Probe A is asked at every checkpoint and steers; probe B is asked once, at the end, and judges; rows that the base wrote
 are replayed. The three have no row in common. What is lost is counted in points (training/drift.py).
 
-Without a budget nothing is held, probe A is a few rows, and only ruin is watched for: a model that has lost more than
-half of what the base gets right on its own text (and 5 points) has become another model, and is rolled back.
+Without a budget nothing is held, probe A is a few rows, and only ruin is watched for: a model that has lost nine tenths
+of what the base gets right on its own text (with a budget half, and 5 points) is rolled back.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ _STEERED = 2 * ROUND  # rows of own text in each of probe A, probe B and the rep
 _AT_ONCE = 256  # tokens in a pass that asks the base of them
 _WATCHED = 8  # rows of probe A where there is no budget
 _RUIN, _LEAST_RUIN = 0.5, 5.0  # share of the base's accuracy on its own text, and points
+# Without a budget nobody asked for the rest to be kept: a sound training for one task may lose a third in 40 steps.
+_RUIN_FREE = 0.9
 _REPLAYED = 2  # rows of the base's text in an optimizer step
 _AIM = 0.7  # of the budget: what the weight of `hold` is steered to
 _LEAST_HOLD, _MOST_HOLD = 0.02, 50.0
@@ -116,7 +118,8 @@ class Keeping:
     @property
     def ruin(self) -> float:
         """Points on the base's own text that make another model of it."""
-        return max(_LEAST_RUIN, _RUIN * self.steer[0].base_accuracy())
+        share = _RUIN if self.retention.at_most is not None else _RUIN_FREE
+        return max(_LEAST_RUIN, share * self.steer[0].base_accuracy())
 
     @property
     def at_most(self) -> float:

@@ -461,11 +461,11 @@ def _drift(model: torch.nn.Module, guard: Guard, state: _State) -> float | None:
 
 
 def _give_up(error: NotFinite, state: _State, guard: Guard | None) -> None:
-    """End a training whose numbers are no longer finite; the error itself where that is not the training's doing.
+    """End a training whose numbers are no longer finite; the error itself where there is no good state to go back to.
 
     Nothing is written: resumed from the last checkpoint it comes to the same end.
     """
-    if guard is None or error.frozen or state.step == 0:
+    if guard is None or error.frozen or not state.best_step:
         raise error
     state.seen.harm, state.stopped = error.message, HARM
 

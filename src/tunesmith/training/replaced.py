@@ -233,8 +233,8 @@ def _full(rung: Rung, job: Job) -> dict[str, float | int | str | bool]:
     assert spec is not None
     rate = methods.get("full").search_space(spec)["rate"]
     assert isinstance(rate, Range)
-    dropped = ("rate", "rank", "alpha", "top_layers", "trunk", "dora", "pissa", "rank_stabilised", "plus_ratio")
-    dropped += ("forget_at_most", "forget_probe", "forget_controls", "controls")  # nothing holds what is replaced
+    dropped = {"rate", "rank", "alpha", "top_layers", "trunk", "dora", "pissa", "rank_stabilised", "plus_ratio"}
+    dropped |= {"forget_at_most", "forget_probe", "forget_controls", "controls"}  # nothing holds what is replaced
     kept = {key: value for key, value in job.options.items() if key not in dropped}
     return {**kept, "method": "full", "rate": math.sqrt(rate.low * rate.high)}
 

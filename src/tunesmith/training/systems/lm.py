@@ -187,11 +187,11 @@ class Lm:
         how = methods.get(str(settings["method"]))
         lm.model = how.prepare(lm.model)
         goal.begin(lm.model, packed.packing)
-        keeping = Keeping.begin(lm, retention, control, ctx, packing=packed.packing)
         some = [batch_of(encoded, [i], packing=packed.packing) for i in range(min(_CHECKED_ROWS, len(encoded)))]
         before = mean_loss(lm.model, some)
         if not math.isfinite(before):
             raise not_finite("loss", before, 0, lm.model, again=lambda: mean_loss(lm.model, some))
+        keeping = Keeping.begin(lm, retention, control, ctx, packing=packed.packing)
         ends_before = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
         lm.model = how.apply(lm.model, settings, seed=ctx.seed)
         lm.model.eval()
