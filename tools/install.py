@@ -47,7 +47,7 @@ def main() -> None:
         print("installing torch", flush=True)
         pip(python, "install", "--quiet", *wanted)
     print("installing tunesmith", flush=True)
-    extras = ",".join([*LIGHT, *(["dev"] if asked.dev else [])])
+    extras = ",".join([*LIGHT, *(("dev", "tune") if asked.dev else ())])
     pip(python, "install", "--quiet", "-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[{extras}]")
     if installed(python, "torchvision"):
         sys.exit("torchvision came in, which breaks a CPU torch: .venv/bin/pip uninstall torchvision, and report this.")

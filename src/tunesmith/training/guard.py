@@ -4,10 +4,10 @@ A state is *good* if it is finite, no worse on dev than the untuned model and, w
 further from the untuned model than that. A training ends early where it does harm; what it leaves is the best good
 state that it has seen, and the untuned weights where it has seen none.
 
-What ends it: a loss, gradient, weight or dev score that is not finite after the first step; a training loss that is
-half as much again as the untuned model's (and 0.1 nats) for five steps on end; a dev score that is clearly below the
-untuned model's, or a drift so large that the model has become another one, at two checkpoints running. A drift above
-the budget ends nothing: held more firmly, a model comes back.
+What ends it: a loss, gradient, weight or dev score that is not finite (an error where no good state was seen before);
+a training loss that is half as much again as the untuned model's (and 0.1 nats) for five steps on end; a dev score that
+is clearly below the untuned model's, or a drift so large that the model has become another one, at two checkpoints
+running. A drift above the budget ends nothing: held more firmly, a model comes back.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ class Steering:
     promising: asked once, at recipe.pause_step, with the best dev score so far; the answer is written down.
     late:      asked after every step whether the time is up; the step when it is, is written down and obeyed on resume.
     guard:     what the training may not do to the model (see `guard`); with it a training that goes wrong is rolled
-               back where it would have raised an error. Of a single process: several raise as they do without.
+               back. What is not finite is an error still where no checkpoint was good, and where several processes
+               train.
     """
 
     score: Callable[[], float] | None = None

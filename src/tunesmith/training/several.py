@@ -5,10 +5,10 @@ The opinions are those of experts.py, one problem per label; how their scores be
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -39,7 +39,7 @@ from tunesmith.training.ngrams import Counts, count, learn_vocabulary
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tunesmith.training.systems import Job
+    from tunesmith.training.systems import Job, Workload
 
 Expert = CountExpert | VectorExpert
 GRIDS = {"counts": COUNT_GRID, "linear": LINEAR_GRID, "kernel": KERNEL_GRID}
@@ -116,6 +116,41 @@ class SetsFitted:
         save_arrays(folder / "rates.safetensors", {"rates": self.rates})
         about = {"labels": list(self.labels), "experts": list(self.experts), "settings": self.settings}
         write_json(folder / "system.json", about | ({} if self.spec is None else {"encoder": self.spec.uri}))
+
+
+@dataclass(frozen=True)
+class SetsSystem:
+    """A rung of one or several opinions on every label.
+
+    parts: names of GRIDS. forecast: (fit, predict) CPU seconds. alone: one of the parts is chosen, not their sum.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    forecast: Callable[[Workload], tuple[float, float]]
+    alone: bool = False
+    kind: Literal["untuned", "tuned"] = "untuned"
+    outputs: tuple[str, ...] = ("labels",)
+
+    @property
+    def needs(self) -> Literal["nothing", "encoder", "lm"]:
+        """Counting needs no base model; every other part reads with the encoder."""
+        return "nothing" if self.parts == ("counts",) else "encoder"
+
+    def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> SetsFitted:
+        del dev
+        return fit_sets(self.name, train, job, ctx, parts=self.parts, alone=self.alone)
+
+    def load(self, folder: Path, job: Job, ctx: Context) -> SetsFitted:
+        del ctx
+        return load_sets(self.name, folder, job, self.parts)
+
+    def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
+        return cross_fit_sets(self.name, rows, folds, job, ctx, parts=self.parts, alone=self.alone)
+
+    def seconds(self, work: Workload) -> tuple[float, float]:
+        """Forecast (fit, predict) CPU seconds."""
+        return self.forecast(work)
 
 
 def load_sets(system: str, folder: Path, job: Job, parts: Sequence[str]) -> SetsFitted:
