@@ -317,10 +317,10 @@ _SCORES = {"b20": ("exact_match", "loss"), "mts": ("loss",)}
 def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
     """Seconds of training until ours is as good on held-out rows as the peer is in the end.
 
-    Both try three rates on one seed and keep the one with the least dev loss. Ours then takes the shortest of a few
-    schedules that is as good on dev as the peer is in the end. b20: exact match of greedy answers, and beside it the
-    loss; mts: loss per answer token. Scoring is not on the clock, which is the wall's, or the CPU's where other
-    programs were busy.
+    The peer tries three rates on one seed and keeps the one with the least dev loss; ours takes that rate, and the
+    shortest of a few schedules that is as good on dev as the peer is in the end. b20: exact match of greedy answers,
+    and beside it the loss; mts: loss per answer token. Scoring is not on the clock, which is the wall's, or the CPU's
+    where other programs were busy.
     """
     rows, held_rows, epochs = {"b20": (1000, 400, 1.0), "mts": (200, 100, 2.0)}[name]
 
@@ -336,26 +336,21 @@ def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
         peer = peers[peer_rate]
         trial = {"seed": 0, "method": "lora"}
 
-        def on_dev(rate: float, passes: float) -> Row:
-            found: Row = _learned(made, held="dev", rate=rate, epochs=passes, **trial)["points"][-1]
-            return found
-
-        our_rate = min(RATES["lora"], key=lambda rate: on_dev(rate, epochs)["loss"])
-        told = {}
+        told: dict[float, Row] = {}
         for passes in (times * epochs for times in _SCHEDULES):
-            told[passes] = on_dev(our_rate, passes)
+            told[passes] = _learned(made, held="dev", rate=peer_rate, epochs=passes, **trial)["points"][-1]
             if all(_as_good(told[passes], peer["dev"], score) for score in _SCORES[name]):
                 break
         else:
             passes = min(told, key=lambda p: told[p]["loss"])
-        ours = _learned(made, rate=our_rate, epochs=passes, **trial)
+        ours = _learned(made, rate=peer_rate, epochs=passes, **trial)
         points = ours["points"]
         clock = "wall" if all(run["cpu_s"] >= 0.95 * run["wall_s"] for run in (peer, points[-1])) else "cpu"
         common = {
             "peer": f"TRL, {variant}, rate {peer_rate:g}", "n": made["n_held"], "clock": clock,
             "command": _command(asked, f"time_to_score_{name}"),
             "peer_score": {k: peer["held"][k] for k in ("loss", "exact_match")}, "peer_cpu_s": peer["cpu_s"],
-            "points": [{k: v for k, v in p.items() if k != "right"} for p in points], "rate": our_rate,
+            "points": [{k: v for k, v in p.items() if k != "right"} for p in points], "rate": peer_rate,
             "passes": passes, "peer_passes": epochs, "dev": {f"{p:g}": told[p]["loss"] for p in told},
         }  # fmt: skip
         made_rows = []
