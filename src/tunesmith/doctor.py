@@ -78,6 +78,7 @@ def listing(what: str) -> list[dict[str, Any]]:
         "systems": lambda: _list_registry("tunesmith.training.systems", "system"),
         "readers": lambda: _list_registry("tunesmith.data.readers", "reader"),
         "sources": lambda: _list_registry("tunesmith.models.sources", "source"),
+        "exporters": lambda: _list_registry("tunesmith.deploy.exporters", "exporter"),
     }
     if what not in kinds:
         raise ConfigError(f"list {what}: no such kind.", hint=did_you_mean(what, kinds))

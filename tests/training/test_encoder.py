@@ -12,7 +12,7 @@ from tunesmith.core.errors import CheckFailed
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
 from tunesmith.testing import tiny_encoder
-from tunesmith.training import tuned_encoder
+from tunesmith.training import adapters, tuned_encoder
 from tunesmith.training.systems import Job, RungPlan, system
 from tunesmith.training.systems.encoder import forecast_steps
 from tunesmith.training.tuned_encoder import TextBatches, Tuned, adapted_encoder, label_loss
@@ -83,12 +83,12 @@ def test_the_saved_adapter_is_in_peft_layout_and_names_no_path(job, tmp_path):
 def test_an_adapter_that_was_changed_on_disk_is_caught(spec, tmp_path):
     ctx = Context(tmp_path)
     encoder = adapted_encoder(spec, SETTINGS, ctx, seed=0)
-    tuned_encoder.save_adapter(encoder, tmp_path / "adapter", spec, method="lora")
+    adapters.save_adapter(encoder, tmp_path / "adapter", spec, method="lora")
     with torch.no_grad():
         for name, tensor in encoder.module.named_parameters():
             if "lora_B" in name:
                 tensor += 0.5
-    beside = tuned_encoder.load_adapter(tmp_path / "adapter", spec, ctx, merge=False)
+    beside = adapters.load_adapter(tmp_path / "adapter", spec, ctx, merge=False)
     reloaded, merged = tuned_encoder.check_reloaded(encoder, beside, beside, ["some text"], system="encoder")
     assert reloaded.passed is False
     assert merged.passed is False

@@ -12,7 +12,7 @@ from tunesmith.cli.printing import print_json, size
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="models, methods, tasks, steps, systems, readers or sources")],
+    what: Annotated[str, typer.Argument(help="models, methods, tasks, steps, systems, readers, sources or exporters")],
     as_json: Json = False,
 ) -> None:
     """What there is to choose from."""

@@ -192,18 +192,23 @@ def source_version(module: str) -> str:
 
     Imports inside functions count too. Nobody has to bump a number when code changes.
     """
-    seen: dict[str, str] = {}
-    waiting = [module]
+    found = {name: sha256_bytes(path.read_bytes()) for name, path in sources_of([module]).items()}
+    return sha256_bytes(canonical(found))[:16]
+
+
+def sources_of(modules: Iterable[str]) -> dict[str, Path]:
+    """Name to file of these modules and of all of their package that they import, directly or not."""
+    seen: dict[str, Path] = {}
+    waiting = list(modules)
     while waiting:
         name = waiting.pop()
         path = _module_file(name)
         if name in seen or path is None:
             continue
-        source = path.read_bytes()
-        seen[name] = sha256_bytes(source)
+        seen[name] = path
         if path.suffix == ".py":
-            waiting.extend(_imports(source, name, is_package=path.name == "__init__.py"))
-    return sha256_bytes(canonical(seen))[:16]
+            waiting.extend(_imports(path.read_bytes(), name, is_package=path.name == "__init__.py"))
+    return seen
 
 
 def _imports(source: bytes, module: str, *, is_package: bool) -> Iterable[str]:

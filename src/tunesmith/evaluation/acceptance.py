@@ -53,10 +53,13 @@ class Acceptance:
     pairs: tuple[NDArray[np.float64], NDArray[np.float64] | None] | None
 
     @classmethod
-    def of(cls, ladder: Ladder, name: str) -> Acceptance:
-        """From what *select* left of the rung; parts that it did not leave are None."""
+    def of(cls, ladder: Ladder, name: str, *, needs: str | None = None) -> Acceptance:
+        """From what *select* left of the rung; parts that it did not leave are None.
+
+        needs: what telling foreign texts may stand on ("nothing", "encoder", "lm"); None: on what the rung stands on.
+        """
         rung = ladder[name]
-        scope = load_scope(ladder.folder, needs=rung.needs, encoder=ladder.encoder)
+        scope = load_scope(ladder.folder, needs=needs or rung.needs, encoder=ladder.encoder)
         folder = ladder.place(name)
         judged: Judged | None = None
         sure: dict[int, float] = {}

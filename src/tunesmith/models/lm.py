@@ -151,6 +151,16 @@ class LanguageModel:
             ).logits
         return out[0].float()  # type: ignore[no-any-return]
 
+    def first_logits(self, prompts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(n, vocabulary) logits of the token that follows each prompt, each read alone."""
+        found = []
+        for prompt in prompts:
+            at = torch.arange(len(prompt), device=self.device)[None]
+            ids = torch.tensor([list(prompt)], device=self.device)
+            last = torch.tensor([0], device=self.device), torch.tensor([len(prompt) - 1], device=self.device)
+            found.append(self.logits(ids, at=at, keys_at=at, keep=last)[0].cpu().numpy())
+        return np.stack(found) if found else np.zeros((0, self.vocabulary), dtype=np.float32)
+
     def generate(
         self,
         prompts: Sequence[Sequence[int]],

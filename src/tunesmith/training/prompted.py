@@ -15,7 +15,6 @@ from tunesmith.core.dataset import Rows
 from tunesmith.core.errors import ModelError
 from tunesmith.core.events import progress
 from tunesmith.core.predictions import Predictions
-from tunesmith.models.lm import LanguageModel
 from tunesmith.models.resolve import fetch
 from tunesmith.models.template import Asker, Template
 from tunesmith.tasks import Prompt
@@ -24,6 +23,7 @@ from tunesmith.training.systems import Job
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tunesmith.models.lm import LanguageModel
     from tunesmith.models.structured import Bound
 
 # Longer rows are rare and cost memory squared in attention; what is cut is counted and shown.

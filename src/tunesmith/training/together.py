@@ -88,7 +88,7 @@ class Together:
     @classmethod
     def load(cls, folder: Path, spec: ModelSpec, ctx: Context) -> Together:
         """What `save` wrote; the base encoder comes from the cache."""
-        from tunesmith.training.tuned_encoder import load_adapter
+        from tunesmith.training.adapters import load_adapter
 
         about = read_json(folder / "together.json")
         experts: dict[str, CountExpert | VectorExpert] = {}

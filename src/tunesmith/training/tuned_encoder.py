@@ -5,11 +5,9 @@ What it is trained for (labels, or likeness) is the caller's loss; this module k
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -17,11 +15,8 @@ import torch
 
 from tunesmith.core.checks import Check
 from tunesmith.core.context import Context
-from tunesmith.core.files import whole
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.methods import method as methods
-from tunesmith.models.methods import saved_with
-from tunesmith.models.quiet import silent
 from tunesmith.models.resolve import fetch
 from tunesmith.models.spec import ModelSpec
 from tunesmith.training.loop import Loss
@@ -211,23 +206,6 @@ def _freeze_below(model: torch.nn.Module, share: float) -> None:
     if not learning:  # layers that are not numbered: all of them learn
         for name, tensor in model.named_parameters():
             tensor.requires_grad_("lora_" in name and "pooler" not in name)
-
-
-def save_adapter(encoder: Encoder, folder: Path, spec: ModelSpec, *, method: str) -> None:
-    """Write the adapter in PEFT's layout; the same weights give the same bytes."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    with whole(folder) as draft, silent():
-        methods.get(method).save(encoder.module, draft, base=spec.uri)
-
-
-def load_adapter(folder: Path, spec: ModelSpec, ctx: Context, *, merge: bool = True) -> Encoder:
-    """The encoder with the adapter of `folder`, folded into its weights: as fast as the bare encoder."""
-    encoder = Encoder.load(fetch(spec, ctx.emit), ctx.limits)
-    how = saved_with(folder)
-    adapted = how.load(encoder.module, folder)
-    module = how.merge(adapted) if merge else adapted
-    return encoder.with_module(module.eval().requires_grad_(False))
 
 
 def start_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -17,7 +17,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.models.methods import Range
 from tunesmith.models.methods import method as methods
-from tunesmith.training import tuned_encoder
+from tunesmith.training import adapters, tuned_encoder
 from tunesmith.training.choice import Settings, leading_score
 from tunesmith.training.embeddings import embed, encoder_spec
 from tunesmith.training.folds import label_codes
@@ -161,9 +161,9 @@ def adapt(
     )
     ctx.check(tuned_encoder.check_moved(before, model, system=system))
     adapter = ctx.workdir / "adapter"
-    tuned_encoder.save_adapter(encoder, adapter, spec, method=str(settings["method"]))
-    merged = tuned_encoder.load_adapter(adapter, spec, ctx)
-    unmerged = tuned_encoder.load_adapter(adapter, spec, ctx, merge=False)
+    adapters.save_adapter(encoder, adapter, spec, method=str(settings["method"]))
+    merged = adapters.load_adapter(adapter, spec, ctx)
+    unmerged = adapters.load_adapter(adapter, spec, ctx, merge=False)
     for check in tuned_encoder.check_reloaded(encoder, unmerged, merged, some, system=system):
         ctx.check(check)
     return Adapted(merged, adapter, model, aim, result)

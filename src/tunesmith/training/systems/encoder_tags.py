@@ -169,7 +169,7 @@ class EncoderTags:
         )
 
     def load(self, folder: Path, job: Job, ctx: Context) -> EncoderTagsFitted:
-        from tunesmith.training.tuned_encoder import load_adapter
+        from tunesmith.training.adapters import load_adapter
 
         about = read_json(folder / "system.json")
         experts = {name: load_expert(folder, name) for name in about["experts"]}

@@ -90,9 +90,15 @@ class LmFitted:
         from tunesmith.training.prompted import lm_folder
 
         if self._answers is None:
-            lm = LanguageModel.load(lm_folder(self.job, ctx), ctx.limits, adapter=self.folder / "adapter")
+            adapter = self.folder / "adapter"
+            # An export may hold the whole tuned model as its base.
+            lm = LanguageModel.load(lm_folder(self.job, ctx), ctx.limits, adapter=adapter if adapter.exists() else None)
             self._answers = _prompted(lm, self.job, self.about)
         return self._answers
+
+    def through(self, lm: LanguageModel) -> LmFitted:
+        """The same, answered by a model that was loaded already: the tuned one, whatever form it has."""
+        return replace(self, _answers=_prompted(lm, self.job, self.about))
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

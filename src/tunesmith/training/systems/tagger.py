@@ -88,7 +88,7 @@ class TagTokens:
     outputs: tuple[str, ...] = ("json",)
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> TaggerFitted:
-        from tunesmith.training import tuned_encoder
+        from tunesmith.training import adapters, tuned_encoder
         from tunesmith.training.embeddings import encoder_spec
         from tunesmith.training.loop import Steering
         from tunesmith.training.loop import train as run_loop
@@ -137,11 +137,11 @@ class TagTokens:
         )
         ctx.check(tuned_encoder.check_moved(before, model, system=self.name))
         adapter = ctx.workdir / "adapter"
-        tuned_encoder.save_adapter(encoder, adapter, spec, method=str(settings["method"]))
+        adapters.save_adapter(encoder, adapter, spec, method=str(settings["method"]))
         some = list(train.texts[:_CHECKED_TEXTS])
-        merged = _with_own(tuned_encoder.load_adapter(adapter, spec, ctx), layout, model)
+        merged = _with_own(adapters.load_adapter(adapter, spec, ctx), layout, model)
         for check in tuned_encoder.check_reloaded(
-            encoder, tuned_encoder.load_adapter(adapter, spec, ctx, merge=False), merged.encoder, some, system=self.name
+            encoder, adapters.load_adapter(adapter, spec, ctx, merge=False), merged.encoder, some, system=self.name
         ):
             ctx.check(check)
         alike = answers(model, layout, some, rules) == answers(merged, layout, some, rules)
@@ -155,11 +155,11 @@ class TagTokens:
     def load(self, folder: Path, job: Job, ctx: Context) -> TaggerFitted:
         import torch
 
+        from tunesmith.training.adapters import load_adapter
         from tunesmith.training.embeddings import encoder_spec
         from tunesmith.training.linear import load_arrays
         from tunesmith.training.marking import Layout
         from tunesmith.training.rules import Rules
-        from tunesmith.training.tuned_encoder import load_adapter
 
         about = read_json(folder / "tagger.json")
         layout = Layout.from_dict(read_schema(job.prompt.schema), about)

@@ -1,0 +1,242 @@
+"""Writes a model in a form that other programs run, and proves it before anybody can take it for the model.
+
+The folder appears under its name only when a fresh process has answered held rows with it and every bound was met;
+until then it is a draft, and a failure leaves nothing behind. Labels, template, calibration, thresholds, licences and
+what was measured lie in it beside the weights.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tunesmith.core.checks import require
+from tunesmith.core.errors import ConfigError, MissingExtra, RunError
+from tunesmith.core.files import sha256_file, stored_bytes, whole, write_json, write_text
+from tunesmith.deploy.exporters import Exporter, Made
+from tunesmith.deploy.exporters import exporter as exporters
+from tunesmith.deploy.notices import licence_of, write_notices
+from tunesmith.deploy.readme import readme
+from tunesmith.deploy.runtime import ABOUT, SCOPE
+from tunesmith.deploy.shipped import Held, Shipped
+from tunesmith.deploy.vendoring import roots_of, vendor
+from tunesmith.deploy.verifying import LOGIT_ROWS, Compared, Replied, asked, compared
+from tunesmith.training.linear import save_arrays
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VERIFIED = "verified.json"
+# Fewer rows than this say little; a run may have no more.
+ROWS = 200
+_TIMED = 32
+# What of an export may be changed without changing its answers.
+_NOT_HASHED = (ABOUT, VERIFIED, "README.md", "requirements.txt", "predict.py")
+_SCRIPT = '''"""Answers texts with the model in this folder:  python predict.py "a text"   (--help for more)."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from {name} import main  # noqa: E402
+
+if __name__ == "__main__":
+    raise SystemExit(main(Path(__file__).parent))
+'''
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A finished export. size: bytes of the whole folder. timed: milliseconds of single answers on this machine."""
+
+    to: str
+    quantisation: str
+    folder: Path
+    size: int
+    compared: Compared
+    timed: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {
+            "to": self.to, "quantisation": self.quantisation, "folder": str(self.folder), "size_bytes": self.size,
+            "timed": self.timed, **self.compared.to_dict(),
+        }  # fmt: skip
+
+
+def export(
+    model: Shipped, to: str, out: Path, *, quantisation: str | None = None, rows: int = ROWS, threads: int = 1
+) -> Exported:
+    """Write `model` as `to` into the folder `out`, once it has been verified on `rows` held rows (or all there are).
+
+    Raises ConfigError where the system cannot have that form, MissingExtra where a library is missing, CheckFailed
+    where the export does not answer as the original does.
+    """
+    how = exporters.get(to)
+    kind = usable(model, how, quantisation)
+    _refuse_foreign(out)
+    held = sample(model.held, rows, seed=model.ctx.seed)
+    with whole(out) as draft:
+        draft.mkdir()
+        made, script = _written(model, how, draft, kind)
+        said = asked(
+            script, held.texts, made=made, logits=LOGIT_ROWS if model.writes else 0, time=_TIMED, threads=threads
+        )
+        found = compared(model, held, said, made.bounds, logits=_original_logits(model, held))
+        for check in found.checks:
+            require(check)
+        write_text(draft / "requirements.txt", _requirements(draft, made, said))
+        packed = getattr(how, "packed", None)
+        if packed is not None:  # forms that are one file: what was verified is put into it, and it is used once more
+            packed(model, draft, made)
+        size = stored_bytes(draft)
+        done = Exported(to, kind, out, size, found, said.timed)
+        write_json(draft / VERIFIED, {**_circumstances(), **done.to_dict(), "folder": out.name})
+        write_text(draft / "README.md", readme(model, done, made, package_of(model)))
+    return done
+
+
+def usable(model: Shipped, how: Exporter, quantisation: str | None) -> str:
+    """The quantisation that will be written. Raises ConfigError or MissingExtra where the form cannot be had."""
+    refused = how.why_not(model)
+    if refused is not None:
+        raise ConfigError(f"--to {how.name}: {refused[0]}", hint=refused[1])
+    kind = how.quantisations[0] if quantisation is None else quantisation
+    if kind not in how.quantisations:
+        raise ConfigError(
+            f"--quantize {kind}: {how.name} knows {', '.join(how.quantisations)}.", hint="leave --quantize out."
+        )
+    if how.extra is not None:
+        extra, modules = how.extra
+        if any(importlib.util.find_spec(name) is None for name in modules):
+            raise MissingExtra(f"the export to {how.name}", extra)
+    return kind
+
+
+def forms_for(model: Shipped) -> Iterator[tuple[str, tuple[str, ...], str | None]]:
+    """(name, quantisations, why it cannot be had or None) of every form."""
+    for name, how in exporters.items():
+        refused = how.why_not(model)
+        yield name, how.quantisations, None if refused is None else refused[0]
+
+
+def sample(held: Held, n: int, *, seed: int) -> Held:
+    """At most n of the rows, drawn by the seed, in their order."""
+    if len(held) <= n:
+        return held
+    at = np.sort(np.random.default_rng([seed, 61]).permutation(len(held))[:n])
+    return Held(
+        tuple(held.texts[int(i)] for i in at), tuple(held.references[int(i)] for i in at), held.predictions.take(at)
+    )
+
+
+def package_of(model: Shipped) -> str:
+    """The name of the package of sources in an export: a word of the run's name, and `_model`."""
+    word = re.sub(r"[^a-z0-9]+", "_", model.run.lower()).strip("_")
+    return f"{word if word[:1].isalpha() else f'run_{word}'}_model"
+
+
+def _written(model: Shipped, how: Exporter, draft: Path, kind: str) -> tuple[Made, Path]:
+    """Everything but what verifying adds; the script to verify by."""
+    name = package_of(model)
+    made = how.write(model, draft, kind)
+    coarse = not (model.rung.needs == "encoder" and made.holds_base and _has_frozen(draft))
+    _write_scope(model.coarse_acceptance if coarse else model.acceptance, draft)
+    what = f"Answers with the model of the run {model.run} (system {model.name})."
+    vendor(roots_of(model, made.roots), draft / name, what=what)
+    write_notices(model, draft)
+    base, prompt = model.base, model.job.prompt
+    about = {
+        "format": 1, "made": how.name, "quantisation": kind, "engine": made.engine, "tunesmith": _version("tunesmith"),
+        "run": model.run, "system": model.name, "verdict": model.verdict, "task": model.job.task.name,
+        "needs": model.rung.needs, "labels": list(model.job.labels), "inputs": list(model.inputs),
+        "prompt": {**asdict(prompt), "labels": list(prompt.labels), "shots": [list(pair) for pair in prompt.shots]},
+        "accept_at": model.accept_at, "seed": model.ctx.seed, "holds_base": made.holds_base,
+        "base": None if base is None else {"uri": base.uri, "licence": licence_of(base), "note": base.note},
+        **made.about,
+    }  # fmt: skip
+    files = {
+        path.relative_to(draft).as_posix(): sha256_file(path)
+        for path in sorted(draft.rglob("*"))
+        if path.is_file() and path.name not in _NOT_HASHED and path.relative_to(draft).parts[0] != name
+    }
+    write_json(draft / ABOUT, {**about, "files": files})
+    script = draft / "predict.py"
+    write_text(script, _SCRIPT.format(name=name))
+    return made, script
+
+
+def _has_frozen(draft: Path) -> bool:
+    return (draft / "base" / "encoder").is_dir()
+
+
+def _write_scope(acceptance: Any, draft: Path) -> None:
+    """What answers are held back by: numbers of judged rows, and what texts trained on look like (no text is in it)."""
+    arrays: dict[str, NDArray[Any]] = {}
+    if acceptance.judged is not None:
+        arrays |= {"confidence": acceptance.judged.confidence, "right": acceptance.judged.right.astype(np.uint8)}
+    if acceptance.judged is None:
+        return
+    if acceptance.pairs is not None and acceptance.scope is not None:
+        distances, sure = acceptance.pairs
+        arrays |= {"distances": distances, **({} if sure is None else {"confidences": sure})}
+        acceptance.scope.save(draft)
+    save_arrays(draft / SCOPE / "judged.safetensors", arrays)
+
+
+def _original_logits(model: Shipped, held: Held) -> NDArray[np.float32] | None:
+    """The first logits of the original, where it writes with a language model."""
+    if not model.writes or model.rung.needs != "lm":
+        return None
+    from tunesmith.models.lm import release_memory
+    from tunesmith.training.systems import system as systems
+
+    fitted: Any = systems.get(model.name).load(model.path, model.job, model.ctx)
+    answers = fitted.answers(model.ctx)
+    ids = [answers.asker.ask(text, room=answers.lengths.room).ids for text in held.texts[:LOGIT_ROWS]]
+    found: NDArray[np.float32] = answers.lm.first_logits(ids)
+    answers.lm.let_go()
+    release_memory()
+    return found
+
+
+def _requirements(draft: Path, made: Made, said: Replied) -> str:
+    """What the fresh process imported of what the sources name, in the versions that it was verified with."""
+    from tunesmith.deploy.vendoring import imported_below
+
+    named = imported_below(draft)
+    known = packages_distributions()
+    wanted = {dist for module in said.modules & named for dist in known.get(module, ())} | set(made.needs)
+    lines = [f"{name}=={_version(name).partition('+')[0]}" for name in sorted(wanted, key=str.lower)]
+    return "\n".join(lines) + "\n"
+
+
+def _circumstances() -> dict[str, Any]:
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "0"
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Raise RunError rather than replace what is no export."""
+    if out.exists() and not (out / VERIFIED).is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out} exists and is no export.", hint="choose another folder with --out.")
