@@ -30,7 +30,7 @@ def fit(models: Path, work: Path) -> None:
 
 def main() -> None:
     models, *folders = map(Path, sys.argv[1:])
-    real = loop._accumulate
+    real = loop.accumulate
 
     def troubled(*args: Any, step: int, **kwargs: Any) -> Any:
         if step == 3 and (models / "die").exists():
@@ -40,7 +40,7 @@ def main() -> None:
         return real(*args, step=step, **kwargs)
 
     if os.environ["RANK"] == "1":
-        loop._accumulate = troubled
+        loop.accumulate = troubled
     with taking_part() as is_main:
         if is_main:
             try:

@@ -71,7 +71,7 @@ def test_a_frozen_weight_that_breaks_on_the_way_is_named_and_not_the_adapter_beh
 ) -> None:
     from tunesmith.training import loop
 
-    real = loop._accumulate
+    real = loop.accumulate
 
     def breaks(model: Any, *given: Any, step: int, **named: Any) -> Any:
         if step == 2:
@@ -80,7 +80,7 @@ def test_a_frozen_weight_that_breaks_on_the_way_is_named_and_not_the_adapter_beh
                 frozen[0, 0] = float("inf")
         return real(model, *given, step=step, **named)
 
-    monkeypatch.setattr(loop, "_accumulate", breaks)
+    monkeypatch.setattr(loop, "accumulate", breaks)
     copy_of(tiny, tmp_path)
     with pytest.raises(ModelError, match=r"step 2: the loss is nan; the frozen weight .*layers\.1\.mlp\.up_proj\.base"):
         fit(tmp_path)
@@ -91,7 +91,7 @@ def test_a_layer_that_overflows_though_every_weight_is_finite_is_named(
 ) -> None:
     from tunesmith.training import loop
 
-    real = loop._accumulate
+    real = loop.accumulate
 
     def breaks(model: Any, *given: Any, step: int, **named: Any) -> Any:
         if step == 1:
@@ -100,7 +100,7 @@ def test_a_layer_that_overflows_though_every_weight_is_finite_is_named(
                 model.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight.mul_(1e38)
         return real(model, *given, step=step, **named)
 
-    monkeypatch.setattr(loop, "_accumulate", breaks)
+    monkeypatch.setattr(loop, "accumulate", breaks)
     copy_of(tiny, tmp_path)
     with pytest.raises(ModelError, match=r"step 1: the loss is nan; every weight is finite, the output of .*layers\.0"):
         fit(tmp_path)

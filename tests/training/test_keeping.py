@@ -106,7 +106,7 @@ def test_the_gradient_of_the_hold_is_that_of_its_formula(tmp_path: Path) -> None
     moved(lm, 0.02)
     lm.model.requires_grad_(True)
     weights = dict(lm.model.named_parameters())
-    total, weight = loop._accumulate(lm.model, weights, batches, keeping.loss(answer_loss), seed=0, step=4)
+    total, weight = loop.accumulate(lm.model, weights, batches, keeping.loss(answer_loss), seed=0, step=4)
     ours = {name: t.grad / weight for name, t in weights.items() if t.grad is not None}
 
     lm.model.zero_grad()
@@ -262,7 +262,7 @@ def test_killed_in_a_held_training_it_ends_in_the_same_bytes(tmp_path: Path, mon
             raise Killed
         return real(folder, step, *rest)
 
-    monkeypatch.setattr(loop.checkpoint, "save", save)
+    monkeypatch.setattr(checkpoint, "save", save)
     made = []
     for kill in (False, True):
         saved[0] = 0

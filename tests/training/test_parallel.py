@@ -20,7 +20,8 @@ import torch
 from tunesmith.core.errors import ModelError, RunError, TunesmithError
 from tunesmith.training import loop, parallel, workers
 from tunesmith.training.batches import Encoded, TokenBatches, micro_batches, sample
-from tunesmith.training.loop import LoopResult, Recipe, Steering, deal, train
+from tunesmith.training.gradients import deal
+from tunesmith.training.loop import LoopResult, Recipe, Steering, train
 from tunesmith.training.parallel import ALONE, compare
 
 X = torch.randn(64, 5, generator=torch.Generator().manual_seed(1))
@@ -180,7 +181,7 @@ def test_who_computes_a_micro_batch_does_not_change_its_random_numbers() -> None
     def gradient(group: Any) -> tuple[float, torch.Tensor]:
         model = net(dropout=0.5)
         weights = loop.trainable(model)
-        total, _ = loop._accumulate(model, weights, batches(2), squared, seed=1, step=2, group=group)
+        total, _ = loop.accumulate(model, weights, batches(2), squared, seed=1, step=2, group=group)
         return total, torch.cat([tensor.grad.reshape(-1) for tensor in weights.values()])  # type: ignore[union-attr]
 
     whole, parts = gradient(ALONE), [gradient(Quietly(0)), gradient(Quietly(1))]
@@ -375,7 +376,7 @@ def test_two_gloo_processes_give_the_losses_and_the_adapter_of_one_also_when_the
 ) -> None:
     import two_processes
 
-    models, real = tmp_path / "models", loop._accumulate
+    models, real = tmp_path / "models", loop.accumulate
     monkeypatch.setattr(loop.train, "__kwdefaults__", {**(loop.train.__kwdefaults__ or {}), "checkpoint_every_s": 0.0})
     two_processes.fit(models, tmp_path / "one")
 
@@ -385,7 +386,7 @@ def test_two_gloo_processes_give_the_losses_and_the_adapter_of_one_also_when_the
         return real(*args, step=step, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_accumulate", killed_at_five)
+        patch.setattr(loop, "accumulate", killed_at_five)
         with pytest.raises(Killed):
             two_processes.fit(models, tmp_path / "resumed")
     code, said = finished(launch(2, TESTS / "two_processes.py", models, tmp_path / "two", tmp_path / "resumed"))

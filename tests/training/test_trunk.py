@@ -401,7 +401,7 @@ def test_a_killed_fit_on_a_trunk_resumes_to_the_same_bytes_even_if_the_trunk_is_
     class Killed(BaseException):
         pass
 
-    real = loop._accumulate
+    real = loop.accumulate
 
     def killed_at_five(*args: Any, step: int, **named: Any) -> Any:
         if step == 5:
@@ -412,7 +412,7 @@ def test_a_killed_fit_on_a_trunk_resumes_to_the_same_bytes_even_if_the_trunk_is_
     monkeypatch.setattr(loop.train, "__kwdefaults__", {**(loop.train.__kwdefaults__ or {}), "checkpoint_every_s": 0.0})
     fit(tmp_path / "a", job).save(tmp_path / "a/saved")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_accumulate", killed_at_five)
+        patch.setattr(loop, "accumulate", killed_at_five)
         with pytest.raises(Killed):
             fit(tmp_path / "b", job)
     shutil.rmtree(root / "trunks")

@@ -93,7 +93,7 @@ def test_a_killed_fit_resumes_to_the_same_bytes(tmp_path: Path, monkeypatch: pyt
     class Killed(BaseException):
         pass
 
-    real = loop._accumulate
+    real = loop.accumulate
 
     def killed_at_nine(*args: Any, step: int, **kwargs: Any) -> Any:
         if step == 9:
@@ -104,7 +104,7 @@ def test_a_killed_fit_resumes_to_the_same_bytes(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(loop.train, "__kwdefaults__", {**(loop.train.__kwdefaults__ or {}), "checkpoint_every_s": 0.0})
     fit(tmp_path / "a", job).save(tmp_path / "a/saved")
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "_accumulate", killed_at_nine)
+        patch.setattr(loop, "accumulate", killed_at_nine)
         with pytest.raises(Killed):
             fit(tmp_path / "b", job)
     fit(tmp_path / "b", job).save(tmp_path / "b/saved")

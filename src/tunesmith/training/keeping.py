@@ -38,7 +38,8 @@ from tunesmith.training.retention import Control, Retention
 from tunesmith.training.teaching import taught_by
 
 if TYPE_CHECKING:
-    from tunesmith.training.loop import LoopResult, Loss
+    from tunesmith.training.gradients import Loss
+    from tunesmith.training.loop import LoopResult
 
 B = TypeVar("B")
 

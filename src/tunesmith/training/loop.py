@@ -19,30 +19,27 @@ What is trained is whatever has `requires_grad`, float32 or wider; frozen weight
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import torch
 
-from tunesmith.core.errors import ConfigError, ModelError, RunError
+from tunesmith.core.errors import ConfigError, ModelError
 from tunesmith.core.events import Emit, progress
-from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json, write_text
-from tunesmith.training import checkpoint
+from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json
 from tunesmith.training.blame import NotFinite, not_finite, sound_weights
-from tunesmith.training.guard import HARM, USUAL, Guard, Seen
+from tunesmith.training.gradients import B, Loss, accumulate, scale_and_clip
+from tunesmith.training.guard import HARM, USUAL, Guard
 from tunesmith.training.parallel import ALONE, Group
+from tunesmith.training.resuming import State, digest, identity_of, resume, save, write_curve
 
-B = TypeVar("B")
 Batches = Callable[[int], Sequence[B]]
-Loss = Callable[[torch.nn.Module, B], tuple[torch.Tensor, float]]
 
 # Points of a loss curve: enough to draw, few enough to read.
 _CURVE_POINTS = 200
@@ -138,21 +135,6 @@ class LoopResult:
     drifts: tuple[tuple[int, float], ...] = ()
 
 
-@dataclass
-class _State:
-    """What a checkpoint holds besides tensors."""
-
-    step: int = 0  # optimizer steps done
-    window_sum: float = 0.0
-    window_weight: float = 0.0
-    best_step: int = 0
-    best_score: float | None = None
-    without_gain: int = 0
-    stopped: str | None = None
-    curve: list[dict[str, float | None]] = field(default_factory=list)
-    seen: Seen = field(default_factory=Seen)
-
-
 def train(
     model: torch.nn.Module,
     batches: Batches[B],
@@ -180,114 +162,196 @@ def train(
     if not 0.0 <= recipe.rate <= _HIGHEST_RATE:
         raise ConfigError(f"the learning rate is {recipe.rate:g}.", hint="train.rate: take one between 1e-6 and 0.1.")
     weights = trainable(model)
-    groups = _groups(weights, multiples)
-    optimizer = torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=recipe.weight_decay)
-    identity = _identity(weights, recipe, seed, multiples)
+    optimizer = torch.optim.AdamW(_groups(weights, multiples), lr=recipe.rate, weight_decay=recipe.weight_decay)
+    identity = identity_of(weights, recipe, seed, multiples)
     if group.size > 1:
-        group.agree("what is trained", sha256_bytes(canonical([identity, _digest(model.named_parameters())])))
-    state, best = _resume(folder, weights, optimizer, identity, emit, group)
-    score, promising = steering.score, steering.promising
-    scored, asked = group.from_main([score is not None, promising is not None])
-    keeps = group.rank == 0
-    guard = steering.guard if group.size == 1 else None
-    if guard is not None:
-        _begin(guard, state, model, score, partial(_usual, model, batches, loss, recipe.last_step))
-    if keeps:
-        _write_curve(folder, state.curve)
-    curve_every = max(1, recipe.steps // _CURVE_POINTS)
-    saved_at = time.monotonic()
-
+        group.agree("what is trained", sha256_bytes(canonical([identity, digest(model.named_parameters())])))
+    state, best = resume(folder, weights, optimizer, identity, emit, group)
+    training = _Training(
+        model, weights, optimizer, recipe, folder, emit, steering, group,
+        guard=steering.guard if group.size == 1 else None, identity=identity, state=state, best=best,
+        scores=group.from_main(steering.score is not None), asks=group.from_main(steering.promising is not None),
+        every_s=checkpoint_every_s,
+    )  # fmt: skip
+    training.begin(partial(_usual, model, batches, loss, recipe.last_step))
     with progress(emit, "train", recipe.last_step) as tick:
         tick(state.step)
         while state.stopped is None:
-            step = state.step
-            for some in optimizer.param_groups:
-                some["lr"] = recipe.rate_at(step) * some["multiple"]
             try:
-                total, weight = _accumulate(model, weights, batches(step), loss, seed=seed, step=step, group=group)
-                _scale_and_clip(model, weights, weight, recipe.clip, step)
+                training.step(batches(state.step), loss, seed)
+                training.look()
+                training.keep()
             except NotFinite as error:
-                _give_up(error, state, guard)
+                training.give_up(error)
                 break
-            optimizer.step()
-            state.step += 1
-            state.window_sum += total
-            state.window_weight += weight
-            over = group.from_main(_time_is_up(folder, state.step, steering.late, emit) if keeps else None)
-            last = over or state.step >= recipe.last_step
-            pausing = state.step == recipe.pause_step and asked and not last
-
-            dev: float | None = None
-            drift: float | None = None
-            due = last or pausing or _due(state.step, recipe.evaluate_every)
-            try:
-                if guard is not None:
-                    state.seen.lost(state.step, total / weight)
-                    drift = _drift(model, guard, state) if due else None
-                dev = _evaluate(model, score, state.step, group) if scored and due else None
-            except NotFinite as error:
-                _give_up(error, state, guard)
-                break
-            if dev is not None or drift is not None:
-                if guard is not None and dev is not None:
-                    state.seen.scored(state.step, dev)
-                if guard is not None and not state.seen.within(guard.at_most):
-                    pass  # not to be kept, and no sign of a training that gains nothing: held more firmly it comes back
-                elif dev is None or state.best_score is None or dev > state.best_score:
-                    state.best_step, state.best_score, state.without_gain = state.step, dev, 0
-                    best = {name: tensor.detach().clone() for name, tensor in weights.items()}
-                else:
-                    state.without_gain += 1
-            if dev is not None or drift is not None or last or _due(state.step, curve_every):
-                mean = state.window_sum / max(state.window_weight, 1e-12)
-                state.curve.append({"step": state.step, "loss": mean, "dev": dev})
-                if guard is not None and guard.drift is not None:
-                    state.curve[-1]["drift"] = drift
-                state.window_sum = state.window_weight = 0.0
-                if keeps:
-                    _write_curve(folder, state.curve)
-
-            if state.seen.harm is not None:
-                state.stopped = HARM
-            elif last:
-                state.stopped = "the clock" if over and state.step < recipe.last_step else "all steps"
-            elif recipe.patience is not None and state.without_gain >= recipe.patience:
-                state.stopped = "no gain on dev"
-            elif pausing and not group.from_main(_go_on(folder, state, promising, emit) if promising else None):
-                state.stopped = "not promising"
-            now = time.monotonic()
-            if group.from_main(state.stopped is not None or pausing or now - saved_at >= checkpoint_every_s):
-                try:
-                    sound_weights(weights, step)
-                except NotFinite as error:
-                    _give_up(error, state, guard)
-                    break
-                if group.size > 1:
-                    group.agree(f"the trained weights after step {state.step}", _digest(weights.items()))
-                if keeps:
-                    _save(folder, state, weights, optimizer, best, identity)
-                saved_at = now
             tick(1)
+    return training.end()
 
-    back, why = None, ""
-    if guard is not None:
-        back, why = state.seen.why_back(state.best_step if best else None, state.best_score, guard.at_most)
-        if back == 0:
-            best, state.best_step, state.best_score = dict(guard.start), 0, state.seen.untuned
-        if back is not None:
-            emit("train.rolled_back", step=state.step, to=back, why=why)
-    if best is None:
-        state.best_step = state.step
-    else:
-        with torch.no_grad():
-            for name, tensor in weights.items():
-                tensor.copy_(best[name])
-    model.eval()
-    seen = state.seen
-    return LoopResult(
-        state.step, state.best_step, state.best_score, tuple(state.curve), str(state.stopped), why,
-        seen.untuned, seen.most, tuple(seen.drifts),
-    )  # fmt: skip
+
+@dataclass
+class _Training:
+    """One training under way: `train` calls step, look and keep in turn."""
+
+    model: torch.nn.Module
+    weights: dict[str, torch.nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    recipe: Recipe
+    folder: Path
+    emit: Emit
+    steering: Steering
+    group: Group
+    guard: Guard | None
+    identity: str
+    state: State
+    best: dict[str, torch.Tensor] | None
+    scores: bool  # whether the main process scores on dev, and below whether it is asked at the pause
+    asks: bool
+    every_s: float
+    loss: float = math.nan  # mean of the last step
+    saved_at: float = field(default_factory=lambda: time.monotonic())
+
+    @property
+    def writes(self) -> bool:
+        return self.group.rank == 0
+
+    def begin(self, usual: Callable[[], float | None]) -> None:
+        """Score the untuned model, or tell the guard of what it knew where the training was stopped."""
+        if self.guard is not None and self.state.step == 0:
+            self.model.eval()
+            self.state.seen.usual = usual()
+            if self.steering.score is not None:
+                self.state.seen.untuned = _evaluate(self.model, self.steering.score, 0, ALONE)
+        if self.guard is not None and self.guard.told is not None:
+            self.guard.told(self.state.seen.drifts)
+        if self.writes:
+            write_curve(self.folder, self.state.curve)
+
+    def step(self, micro_batches: Sequence[B], loss: Loss[B], seed: int) -> None:
+        """One optimizer step."""
+        state, number = self.state, self.state.step
+        for some in self.optimizer.param_groups:
+            some["lr"] = self.recipe.rate_at(number) * some["multiple"]
+        total, weight = accumulate(
+            self.model, self.weights, micro_batches, loss, seed=seed, step=number, group=self.group
+        )
+        scale_and_clip(self.model, self.weights, weight, self.recipe.clip, number)
+        self.optimizer.step()
+        state.step += 1
+        state.window_sum += total
+        state.window_weight += weight
+        self.loss = total / weight
+
+    def look(self) -> None:
+        """Score and measure where that is due, note the best state, and find out whether this was the last step."""
+        state, recipe, guard = self.state, self.recipe, self.guard
+        over = self.group.from_main(
+            _time_is_up(self.folder, state.step, self.steering.late, self.emit) if self.writes else None
+        )
+        last = over or state.step >= recipe.last_step
+        pausing = state.step == recipe.pause_step and self.asks and not last
+        due = last or pausing or _due(state.step, recipe.evaluate_every)
+        dev = drift = None
+        if guard is not None:
+            state.seen.lost(state.step, self.loss)
+            drift = self._drift() if due else None
+        if self.scores and due:
+            dev = _evaluate(self.model, self.steering.score, state.step, self.group)
+        if dev is not None or drift is not None:
+            self._compare(dev)
+        if dev is not None or drift is not None or last or _due(state.step, max(1, recipe.steps // _CURVE_POINTS)):
+            self._note(dev, drift)
+        if state.seen.harm is not None:
+            state.stopped = HARM
+        elif last:
+            state.stopped = "the clock" if over and state.step < recipe.last_step else "all steps"
+        elif recipe.patience is not None and state.without_gain >= recipe.patience:
+            state.stopped = "no gain on dev"
+        elif pausing and not self._goes_on():
+            state.stopped = "not promising"
+
+    def keep(self) -> None:
+        """Write a checkpoint where one is due: sound weights only, the same on all processes."""
+        state = self.state
+        now = time.monotonic()
+        pausing = state.step == self.recipe.pause_step and self.asks
+        if not self.group.from_main(state.stopped is not None or pausing or now - self.saved_at >= self.every_s):
+            return
+        sound_weights(self.weights, state.step - 1)
+        if self.group.size > 1:
+            self.group.agree(f"the trained weights after step {state.step}", digest(self.weights.items()))
+        if self.writes:
+            save(self.folder, state, self.weights, self.optimizer, self.best, self.identity)
+        self.saved_at = now
+
+    def give_up(self, error: NotFinite) -> None:
+        """End a training whose numbers are no longer finite; the error itself where no good state is left to go to.
+
+        Nothing is written: resumed from the last checkpoint it comes to the same end.
+        """
+        if self.guard is None or error.frozen or not self.state.best_step:
+            raise error
+        self.state.seen.harm, self.state.stopped = error.message, HARM
+
+    def end(self) -> LoopResult:
+        """Leave the best weights in the model, undone where the guard says so."""
+        state, seen = self.state, self.state.seen
+        back, why = None, ""
+        if self.guard is not None:
+            reached = state.best_step if self.best else None
+            back, why = seen.why_back(reached, state.best_score, self.guard.at_most)
+            if back == 0:
+                self.best, state.best_step, state.best_score = dict(self.guard.start), 0, seen.untuned
+            if back is not None:
+                self.emit("train.rolled_back", step=state.step, to=back, why=why)
+        if self.best is None:
+            state.best_step = state.step
+        else:
+            with torch.no_grad():
+                for name, tensor in self.weights.items():
+                    tensor.copy_(self.best[name])
+        self.model.eval()
+        return LoopResult(
+            state.step, state.best_step, state.best_score, tuple(state.curve), str(state.stopped), why,
+            seen.untuned, seen.most, tuple(seen.drifts),
+        )  # fmt: skip
+
+    def _drift(self) -> float | None:
+        """How far the model is from the untuned one, noted; None where nobody asks."""
+        assert self.guard is not None
+        if self.guard.drift is None:
+            return None
+        drift = _evaluate(self.model, self.guard.drift, self.state.step, ALONE, what="drift")
+        self.state.seen.drifted(self.state.step, drift, self.guard)
+        return drift
+
+    def _compare(self, dev: float | None) -> None:
+        """Keep this state if it is the best good one so far."""
+        state = self.state
+        if self.guard is not None and dev is not None:
+            state.seen.scored(state.step, dev)
+        if self.guard is not None and not state.seen.within(self.guard.at_most):
+            return  # not to be kept, and no sign of a training that gains nothing: held more firmly it comes back
+        if dev is None or state.best_score is None or dev > state.best_score:
+            state.best_step, state.best_score, state.without_gain = state.step, dev, 0
+            self.best = {name: tensor.detach().clone() for name, tensor in self.weights.items()}
+        else:
+            state.without_gain += 1
+
+    def _note(self, dev: float | None, drift: float | None) -> None:
+        """A point of the curve."""
+        state = self.state
+        mean = state.window_sum / max(state.window_weight, 1e-12)
+        state.curve.append({"step": state.step, "loss": mean, "dev": dev})
+        if self.guard is not None and self.guard.drift is not None:
+            state.curve[-1]["drift"] = drift
+        state.window_sum = state.window_weight = 0.0
+        if self.writes:
+            write_curve(self.folder, state.curve)
+
+    def _goes_on(self) -> bool:
+        """Asked at the pause: the main process's decision, on every process."""
+        ask = self.steering.promising
+        return bool(self.group.from_main(_go_on(self.folder, self.state, ask, self.emit) if ask else None))
 
 
 def trainable(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
@@ -319,98 +383,6 @@ def _groups(weights: dict[str, torch.nn.Parameter], multiples: Mapping[str, floa
     return [{"params": tensors, "multiple": multiple} for multiple, tensors in found.items()]
 
 
-def _accumulate(
-    model: torch.nn.Module,
-    weights: dict[str, torch.nn.Parameter],
-    micro_batches: Sequence[B],
-    loss: Loss[B],
-    *,
-    seed: int,
-    step: int,
-    group: Group = ALONE,
-) -> tuple[float, float]:
-    """Gradients of the loss summed over the micro-batches of all processes, left in the weights; (sum, weight)."""
-    model.train()
-    for tensor in weights.values():
-        tensor.grad = None
-    total = weight = 0.0
-    again: Callable[[], object] | None = None
-    with _forked(weights):
-        for index in deal([float(getattr(batch, "cost", 1.0)) for batch in micro_batches], group.size)[group.rank]:
-            torch.manual_seed(int.from_bytes(hashlib.sha256(b"%d %d %d" % (seed, step, index)).digest()[:7]))
-            part, part_weight = loss(model, micro_batches[index])
-            part.backward()  # type: ignore[no-untyped-call]  # of a loss that is not finite: to learn which layer did it
-            total += float(part.detach())
-            weight += part_weight
-            if not math.isfinite(total):
-                again = partial(loss, model, micro_batches[index])
-                break
-    if group.size > 1:
-        total, weight = _add_up(weights, total, weight, step=step, n=len(micro_batches), group=group)
-    if not math.isfinite(total):
-        raise not_finite("loss", total, step, model, again=again)
-    if weight <= 0.0:
-        raise ModelError(f"step {step} has nothing to learn from: its examples weigh {weight} in all.")
-    return total, weight
-
-
-def deal(costs: Sequence[float], size: int) -> list[list[int]]:
-    """Which micro-batches each of `size` processes computes, in order: costly ones first, each to whom has least.
-
-    A process may have none. Source: Graham 1969 (longest processing time first; at most 4/3 of the best makespan).
-    """
-    shares: list[list[int]] = [[] for _ in range(size)]
-    loads = [0.0] * size
-    for index in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
-        who = loads.index(min(loads))
-        shares[who].append(index)
-        loads[who] += costs[index]
-    return [sorted(share) for share in shares]
-
-
-def _add_up(
-    weights: dict[str, torch.nn.Parameter], total: float, weight: float, *, step: int, n: int, group: Group
-) -> tuple[float, float]:
-    """Loss sum, weight and gradients, added up over the processes: one exchange of numbers, one of gradients.
-
-    A weight that no process has a gradient for keeps none, as on one process.
-    """
-    reached = [float(tensor.grad is not None) for tensor in weights.values()]
-    sums = torch.tensor([total, weight, float(n), *reached], dtype=torch.float64)
-    group.add_up(sums)
-    total, weight, batches, *anywhere = sums.tolist()
-    if batches != n * group.size:
-        raise RunError(
-            f"step {step}: processes of the group have {batches:.0f} micro-batches in all, and this one has {n}.",
-            hint="all processes need the same rows, in the same batches.",
-        )
-    shared = [tensor for tensor, count in zip(weights.values(), anywhere, strict=True) if count]
-    if shared:
-        parts = [torch.zeros_like(t) if t.grad is None else t.grad for t in shared]
-        flat = torch.cat([part.reshape(-1) for part in parts])
-        group.add_up(flat)
-        at = 0
-        for tensor in shared:
-            tensor.grad = flat[at : at + tensor.numel()].view_as(tensor)
-            at += tensor.numel()
-    return total, weight
-
-
-def _scale_and_clip(
-    model: torch.nn.Module, weights: dict[str, torch.nn.Parameter], weight: float, clip: float | None, step: int
-) -> None:
-    """Turn the gradient of the sum into that of the mean, then bound its norm."""
-    gradients = [tensor.grad for tensor in weights.values() if tensor.grad is not None]
-    for gradient in gradients:
-        gradient.div_(weight)
-    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients])))
-    if not math.isfinite(norm):
-        raise not_finite("gradient", norm, step, model)
-    if clip is not None and norm > clip:
-        for gradient in gradients:
-            gradient.mul_(clip / norm)
-
-
 def _evaluate(
     model: torch.nn.Module, score: Callable[[], float] | None, step: int, group: Group, *, what: str = "dev score"
 ) -> float:
@@ -421,23 +393,6 @@ def _evaluate(
     if not math.isfinite(value):
         raise not_finite(what, value, max(0, step - 1), model, again=score)
     return value
-
-
-def _begin(
-    guard: Guard,
-    state: _State,
-    model: torch.nn.Module,
-    score: Callable[[], float] | None,
-    usual: Callable[[], float | None],
-) -> None:
-    """Score the untuned model, or tell the guard of what it knew where the training was stopped."""
-    if state.step == 0:
-        model.eval()
-        state.seen.usual = usual()
-        if score is not None:
-            state.seen.untuned = _evaluate(model, score, 0, ALONE)
-    if guard.told is not None:
-        guard.told(state.seen.drifts)
 
 
 @torch.no_grad()
@@ -452,26 +407,7 @@ def _usual(model: torch.nn.Module, batches: Batches[B], loss: Loss[B], last_step
     return total / weight if weight > 0.0 and math.isfinite(total) else None
 
 
-def _drift(model: torch.nn.Module, guard: Guard, state: _State) -> float | None:
-    """How far the model is from the untuned one, noted; None where nobody asks."""
-    if guard.drift is None:
-        return None
-    drift = _evaluate(model, guard.drift, state.step, ALONE, what="drift")
-    state.seen.drifted(state.step, drift, guard)
-    return drift
-
-
-def _give_up(error: NotFinite, state: _State, guard: Guard | None) -> None:
-    """End a training whose numbers are no longer finite; the error itself where there is no good state to go back to.
-
-    Nothing is written: resumed from the last checkpoint it comes to the same end.
-    """
-    if guard is None or error.frozen or not state.best_step:
-        raise error
-    state.seen.harm, state.stopped = error.message, HARM
-
-
-def _go_on(folder: Path, state: _State, promising: Callable[[float], bool], emit: Emit) -> bool:
+def _go_on(folder: Path, state: State, promising: Callable[[float], bool], emit: Emit) -> bool:
     """The decision at the pause: made once, written before it is acted on, obeyed on resume."""
     path = folder / "pause.json"
     if path.exists():
@@ -497,91 +433,3 @@ def _time_is_up(folder: Path, step: int, late: Callable[[], bool] | None, emit: 
 
 def _due(step: int, every: int | None) -> bool:
     return every is not None and step % every == 0
-
-
-def _forked(weights: dict[str, torch.nn.Parameter]) -> AbstractContextManager[None]:
-    """A block after which the generators of the CPU and of the weights' devices are as they were."""
-    devices = sorted({t.device for t in weights.values() if t.device.type in ("cuda", "xpu")}, key=str)
-    if not devices:
-        return torch.random.fork_rng(devices=[])
-    return torch.random.fork_rng(devices=devices, device_type=devices[0].type)
-
-
-def _digest(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """sha256 of names and bytes, whatever device and dtype."""
-    found = hashlib.sha256()
-    for name, tensor in tensors:
-        found.update(name.encode())
-        found.update(tensor.detach().contiguous().view(-1).view(torch.uint8).cpu().numpy().data)
-    return found.hexdigest()
-
-
-def _identity(weights: dict[str, torch.nn.Parameter], recipe: Recipe, seed: int, multiples: Mapping[str, float]) -> str:
-    """What a checkpoint must have been made with: recipe, rates, seed, names, shapes and starting values."""
-    start = {name: sha256_bytes(t.detach().cpu().numpy().tobytes()) for name, t in weights.items()}
-    shapes = {name: list(t.shape) for name, t in weights.items()}
-    rates = {name: float(multiple) for name, multiple in multiples.items()}
-    made = {"recipe": asdict(recipe), "rates": rates, "seed": seed, "start": start, "shapes": shapes}
-    return sha256_bytes(canonical(made))
-
-
-def _save(
-    folder: Path,
-    state: _State,
-    weights: dict[str, torch.nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    best: dict[str, torch.Tensor] | None,
-    identity: str,
-) -> None:
-    tensors: dict[str, torch.Tensor] = {}
-    for name, tensor in weights.items():
-        tensors[f"weight.{name}"] = tensor
-        if best is not None:
-            tensors[f"best.{name}"] = best[name]
-        for key, value in optimizer.state[tensor].items():
-            tensors[f"adam.{key}.{name}"] = value
-    checkpoint.save(folder / "checkpoints", state.step, tensors, {"identity": identity, **asdict(state)})
-
-
-def _resume(
-    folder: Path,
-    weights: dict[str, torch.nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    identity: str,
-    emit: Emit,
-    group: Group,
-) -> tuple[_State, dict[str, torch.Tensor] | None]:
-    """State, weights and optimizer as the newest sound checkpoint of this very training left them; the main process
-    reads it for all."""
-    found = checkpoint.latest(folder / "checkpoints", emit) if group.rank == 0 else None
-    tensors, about = found or ({}, {})
-    if about and about.pop("identity") != identity:
-        emit("checkpoint.other", folder=folder.name, reason="made with other settings or data; starting anew")
-        about = {}
-    about = group.from_main(about)
-    if not about:
-        return _State(), None
-    tensors = group.tensors_from_main(tensors)
-    state = _State(**{**about, "seen": Seen.of(about["seen"])})
-    best: dict[str, torch.Tensor] | None = {} if any(name.startswith("best.") for name in tensors) else None
-    with torch.no_grad():
-        for name, tensor in weights.items():
-            tensor.copy_(tensors[f"weight.{name}"])
-            if best is not None:
-                best[name] = tensors[f"best.{name}"].to(tensor.device)
-            slots: dict[str, Any] = {}
-            for key in ("step", "exp_avg", "exp_avg_sq"):
-                if f"adam.{key}.{name}" in tensors:
-                    value = tensors[f"adam.{key}.{name}"]
-                    slots[key] = value if key == "step" else value.to(tensor.device)
-            if slots:
-                optimizer.state[tensor] = slots
-    emit("train.resumed", step=state.step)
-    return state, best
-
-
-def _write_curve(folder: Path, curve: list[dict[str, float | None]]) -> None:
-    """steps.jsonl, whole each time (at most a few hundred lines): a resumed run cannot leave doubled lines."""
-    import json
-
-    write_text(folder / "steps.jsonl", "".join(json.dumps(entry) + "\n" for entry in curve))

@@ -24,7 +24,7 @@ from tunesmith.models.resolve import fetch, resolve
 from tunesmith.models.template import Asker
 from tunesmith.training.batches import Cut, Encoded, Packing, TokenBatch, TokenBatches, encode, micro_batches
 from tunesmith.training.distillation import DistillationLoss, TaughtBatch, TaughtBatches, taught_batches
-from tunesmith.training.loop import Loss
+from tunesmith.training.gradients import Loss
 from tunesmith.training.losses import answer_loss, mean_loss
 from tunesmith.training.preference import (
     PairBatch,

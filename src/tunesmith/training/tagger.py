@@ -19,7 +19,7 @@ import torch
 
 from tunesmith.core.errors import ModelError
 from tunesmith.models.encoder import Encoder, batches
-from tunesmith.training.loop import Loss
+from tunesmith.training.gradients import Loss
 from tunesmith.training.marking import Layout, Mark, tokens_of
 from tunesmith.training.rules import Rules, Sign
 

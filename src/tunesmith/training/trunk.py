@@ -34,7 +34,7 @@ from tunesmith.models.tree import plant
 from tunesmith.models.tree_attention import read_tree
 from tunesmith.models.trunk import entering, plain, recording, stack_of
 from tunesmith.training.batches import Packing, TokenBatch
-from tunesmith.training.loop import Loss
+from tunesmith.training.gradients import Loss
 
 # Packed tokens read at once while a trunk is made: no gradients, so one layer's activations are all there is.
 _AT_ONCE = 4096

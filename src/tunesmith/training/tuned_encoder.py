@@ -19,7 +19,7 @@ from tunesmith.models.encoder import Encoder
 from tunesmith.models.methods import method as methods
 from tunesmith.models.resolve import fetch
 from tunesmith.models.spec import ModelSpec
-from tunesmith.training.loop import Loss
+from tunesmith.training.gradients import Loss
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,9 +21,10 @@ from tunesmith.training import adapters, tuned_encoder
 from tunesmith.training.choice import Settings, leading_score
 from tunesmith.training.embeddings import embed, encoder_spec
 from tunesmith.training.folds import label_codes
+from tunesmith.training.gradients import Loss
 from tunesmith.training.heads import KernelHead
 from tunesmith.training.linear import LinearHead, fit_logistic
-from tunesmith.training.loop import LoopResult, Loss, Recipe, Steering
+from tunesmith.training.loop import LoopResult, Recipe, Steering
 from tunesmith.training.loop import train as run_loop
 from tunesmith.training.text_packing import choose_text_packing
 from tunesmith.training.together import BESIDE, Together, fit_together
