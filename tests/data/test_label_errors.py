@@ -13,7 +13,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import DataError
 from tunesmith.data.curate import CurateOptions, clean, curate
-from tunesmith.data.label_errors import action_for, score_labels
+from tunesmith.data.label_errors import action_for, score_labels, unexplained
 from tunesmith.data.label_signals import calibrated, left_out, linear_probe, neighbour_vote, stratified_folds
 from tunesmith.data.ngrams import ngram_vectors
 from tunesmith.data.steps import CannotRun, step
@@ -95,6 +95,26 @@ def test_planted_errors_come_first_with_the_true_label_proposed(kind: str, views
     assert (np.diff(scores.probability[np.argsort(scores.score)]) >= -1e-12).all()
     assert (scores.confidence <= scores.probability + 1e-6).all()
     assert (scores.proposed != codes).all()
+
+
+def test_errors_that_doubt_explains_are_told_from_errors_that_fall_anywhere() -> None:
+    draw = np.random.default_rng(0)
+    p = draw.dirichlet((0.5, 0.5, 0.5), size=4_000)
+    truth = (draw.random((len(p), 1)) > p.cumsum(axis=1)).sum(axis=1)
+    logs = np.log(np.maximum(p, 1e-6)).astype(np.float32)
+    rows = np.arange(len(p))
+    doubt = 1 - p[rows, truth]
+    chosen = draw.choice(len(p), size=400, replace=False, p=doubt / doubt.sum())
+    others = p[chosen].copy()
+    others[np.arange(400), truth[chosen]] = 0.0
+    suggested, anywhere = truth.copy(), truth.copy()
+    suggested[chosen] = (draw.random((400, 1)) > (others / others.sum(axis=1, keepdims=True)).cumsum(axis=1)).sum(
+        axis=1
+    )
+    some = draw.permutation(len(p))[:400]
+    anywhere[some] = (truth[some] + draw.integers(1, 3, size=400)) % 3
+    assert unexplained(logs, suggested) < 0.006
+    assert unexplained(logs, anywhere) == pytest.approx(0.1, abs=0.02)
 
 
 def test_probabilities_of_a_model_count_as_another_opinion() -> None:
