@@ -318,9 +318,9 @@ def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
     """Seconds of training until ours is as good on held-out rows as the peer is in the end.
 
     The peer tries three rates on one seed and keeps the one with the least dev loss; ours takes that rate, and the
-    shortest of a few schedules that is as good on dev as the peer is in the end. b20: exact match of greedy answers,
-    and beside it the loss; mts: loss per answer token. Scoring is not on the clock, which is the wall's, or the CPU's
-    where other programs were busy.
+    shortest of a few schedules that is as good on dev as the peer is in the end, or the best of them. b20: exact match
+    of greedy answers, and beside it the loss; mts: loss per answer token. Scoring is not on the clock, which is the
+    wall's, or the CPU's where other programs were busy.
     """
     rows, held_rows, epochs = {"b20": (1000, 400, 1.0), "mts": (200, 100, 2.0)}[name]
 
@@ -339,10 +339,10 @@ def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
         told: dict[float, Row] = {}
         for passes in (times * epochs for times in _SCHEDULES):
             told[passes] = _learned(made, held="dev", rate=peer_rate, epochs=passes, **trial)["points"][-1]
-            if all(_as_good(told[passes], peer["dev"], score) for score in _SCORES[name]):
+            good = all(_as_good(told[passes], peer["dev"], score) for score in _SCORES[name])
+            if good or told[passes]["loss"] > min(one["loss"] for one in told.values()):  # longer only overfits
                 break
-        else:
-            passes = min(told, key=lambda p: told[p]["loss"])
+        passes = passes if good else min(told, key=lambda p: told[p]["loss"])
         ours = _learned(made, rate=peer_rate, epochs=passes, **trial)
         points = ours["points"]
         clock = "wall" if all(run["cpu_s"] >= 0.95 * run["wall_s"] for run in (peer, points[-1])) else "cpu"
