@@ -412,7 +412,8 @@ def peft_vs_full(asked: Asked, began: float) -> list[Row]:
         rates: dict[str, float] = {}
         for method, options in RATES.items():
             trial = {"epochs": 1.0, "method": method}
-            dev = {r: _learned(made, held="dev", rate=r, seed=0, **trial)["points"][-1]["loss"] for r in options}
+            tried = {r: _learned(made, held="dev", rate=r, seed=0, evaluate=1, **trial) for r in options}
+            dev = {rate: run["points"][-1]["loss"] for rate, run in tried.items()}
             rates[method] = min(dev, key=lambda rate: dev[rate])
             runs[method] = [_learned(made, rate=rates[method], seed=seed, **trial) for seed in range(3)]
         made_rows += _quality_rows(name, runs, rates, asked, n=made["n_held"])
