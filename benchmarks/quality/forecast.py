@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -20,7 +21,7 @@ import numpy as np
 import report
 import tables
 
-from tunesmith.core.forecasts import COVERAGE, Quantity, Turnout, expected
+from tunesmith.core.forecasts import ARITHMETIC, COVERAGE, Quantity, Turnout, expected
 from tunesmith.core.statistics import binomial_two_sided, wilson
 
 _QUANTITIES = {"minutes": "min", "CPU minutes": "min", "peak memory": "MB"}
@@ -50,7 +51,8 @@ def measure(asked: Namespace) -> list[dict[str, Any]]:
 def _turnout(name: str, rows: int | None, budget: str, asked: Namespace) -> Turnout:
     table = tables.table(name, asked.shared, asked.work, rows=rows)
     folder = asked.work / "forecast" / f"{table.stem}-{budget}"
-    if not (folder / "forecast.json").exists():
+    if not _done(folder):
+        shutil.rmtree(folder, ignore_errors=True)  # half of a run would not be forecast from its start
         print(f"   {folder.name}", file=sys.stderr, flush=True)
         words = [sys.executable, "-m", "tunesmith", "run", str(table), "--target", "label", "--budget", budget]
         words += ["--threads", "1", "--out", str(folder), "--json"]
@@ -60,6 +62,12 @@ def _turnout(name: str, rows: int | None, budget: str, asked: Namespace) -> Turn
     told = json.loads((folder / "forecast.json").read_text(encoding="utf-8"))
     kind = "text" if name.partition(":")[0] in ("notes", "summaries", "queries") else "label"
     return Turnout.of(kind, [Quantity(**q) for q in told["quantities"] if q["name"] in _QUANTITIES])
+
+
+def _done(folder: Path) -> bool:
+    """Whether the run has ended, with a forecast by today's arithmetic; runs of an earlier one are made again."""
+    path = folder / "forecast.json"
+    return path.exists() and json.loads(path.read_text(encoding="utf-8")).get("arithmetic") == ARITHMETIC
 
 
 def _judged(quantity: str, name: str, turnout: Turnout, found: list[tuple[str, Turnout]]) -> Quantity | None:

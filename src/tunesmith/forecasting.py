@@ -1,7 +1,7 @@
 """What a run is expected to take, said before anything is spent, and what came of it.
 
 Raw numbers from arithmetic and the plan's probe; intervals from how earlier forecasts turned out (core/forecasts.py).
-Forecast is what comes after the plan: select, train, evaluate and the report.
+Forecast is what comes after the plan: select, tune, train, evaluate and the report.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from tunesmith.core.dataset import Dataset, Rows
 from tunesmith.core.errors import RunError
 from tunesmith.core.events import read_events
 from tunesmith.core.files import read_json, write_json
-from tunesmith.core.forecasts import COVERAGE, Quantity, TrackRecord, Turnout, calibration, expected, known
+from tunesmith.core.forecasts import ARITHMETIC, COVERAGE, Quantity, TrackRecord, Turnout, calibration, expected, known
 from tunesmith.core.meter import resident_bytes
 from tunesmith.core.run import Run, stage_records
+from tunesmith.evaluation.disturbances import DISTURBANCES
+from tunesmith.evaluation.evaluate import CHUNK, CHUNK_LM
+from tunesmith.evaluation.robustness import rows_for
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import Forecast, Probe, is_cheap
 from tunesmith.training.systems import RungPlan
@@ -34,9 +37,11 @@ if TYPE_CHECKING:
 MINUTES, CPU, MEMORY, TOKENS, ENERGY, MONEY = "minutes", "CPU minutes", "peak memory", "tokens", "energy", "money"
 CO2 = "CO2"
 _LEARNT = (MINUTES, CPU, MEMORY)
-_STAGES = ("select", "train", "evaluate")
-# The end of every run whatever was trained: intervals, permutations, the page.
-_REPORT_S = 8.0
+_STAGES = ("select", "tune", "train", "evaluate")
+# The end of every run whatever was trained: intervals, permutations, the page; and what a row of the test adds.
+_REPORT_S, _REPORT_ROW_S = 1.0, 1.5e-3
+# A fresh process that reads the run folder before it answers again, by what the rung needs.
+_FRESH_S = {"nothing": 3.0, "encoder": 6.5, "lm": 9.0}
 # Up to so many rows, tokens are counted; beyond, those of a sample.
 _COUNTED, _SAMPLED = 5_000, 2_000
 # Of the normal distribution: what 80 % lie within.
@@ -65,6 +70,7 @@ class Work:
 
     folders: of the base models that take part, "encoder" and "lm". refit: rungs that may be fitted again.
     cores: CPU seconds that a second of the probe got: below `threads` where other programs want them too.
+    trials_s: of *tune*'s trials as planned. disturbed_s: most that answers to disturbed texts may take.
     """
 
     data: Dataset
@@ -76,6 +82,8 @@ class Work:
     training: TrainOptions
     cores: float
     dtype: str
+    trials_s: float = 0.0
+    disturbed_s: float = 0.0
 
 
 def expect(work: Work, prices: Prices, *, record: TrackRecord | None = None) -> tuple[Quantity, ...]:
@@ -91,7 +99,7 @@ def expect(work: Work, prices: Prices, *, record: TrackRecord | None = None) -> 
     cpu = of(CPU, seconds * work.cores / 60, "min", f"the probe got {work.cores:.2g} cores")
     energy, money, carbon = _priced(cpu, prices)
     return (
-        of(MINUTES, seconds / 60, "min", "the rungs' forecasts, refitting and the report, at the speed probed"),
+        of(MINUTES, seconds / 60, "min", "the rungs, trials, refitting, checks and the report, at the speed probed"),
         cpu,
         of(MEMORY, _memory(work) / 1e6, "MB", "weights, what training adds, and activations of the dearest rung"),
         _tokens(work),
@@ -113,7 +121,8 @@ def settle(quantities: Sequence[Quantity], run: Run, prices: Prices, *, kind: st
             return before
     turned_out = with_actual(quantities, run.folder, prices)
     whole = bool(quantities) and _in_one_go(run.folder)
-    write_json(path, {"quantities": [asdict(q) for q in turned_out], "learnt_from": whole})
+    told = {"quantities": [asdict(q) for q in turned_out], "learnt_from": whole, "arithmetic": ARITHMETIC}
+    write_json(path, told)
     if whole:
         try:
             TrackRecord().add(Turnout.of(kind, [q for q in turned_out if q.name in _LEARNT]))
@@ -193,7 +202,40 @@ def _seconds(work: Work) -> float:
     n_train, n_dev = work.data.count("train"), work.data.count("dev")
     grows = (n_train + n_dev) / max(1, n_train)
     again = [grows * by_name[name].fit_s for name in work.refit if name in by_name and not is_cheap(name)]
-    return rungs + max(again, default=0.0) + _REPORT_S
+    report = _REPORT_S + _REPORT_ROW_S * work.data.count("test")
+    return rungs + work.trials_s + max(again, default=0.0) + _answered_again(work) + _disturbed(work) + report
+
+
+def _answered_again(work: Work) -> float:
+    """Seconds of the fresh process in which those that may ship, a tuned rung and another, answer a piece again.
+
+    Which of the others it will be is not known beforehand: their mean.
+    """
+    starts: dict[str, list[float]] = {}
+    answers: dict[str, list[float]] = {}
+    for rung in _may_ship(work):
+        made = systems.get(rung.name)
+        rows = min(rung.test_rows or work.data.count("test"), CHUNK_LM if made.needs == "lm" else CHUNK)
+        starts.setdefault(made.kind, []).append(_FRESH_S[made.needs])
+        answers.setdefault(made.kind, []).append(rows * (rung.one_s or 0.0))
+    start = max((sum(some) / len(some) for some in starts.values()), default=0.0)
+    return start + sum(sum(some) / len(some) for some in answers.values())
+
+
+def _disturbed(work: Work) -> float:
+    """Seconds of answers to disturbed texts, as many as are allowed: the mean of those that may ship."""
+    found = []
+    for rung in _may_ship(work):
+        n, _ = rows_for(work.disturbed_s, per_answer_s=rung.one_s or 0.0, n=work.data.count("test"))
+        found.append(n * (rung.one_s or 0.0) * sum(one.work for one in DISTURBANCES))
+    return sum(found) / len(found) if found else 0.0
+
+
+def _may_ship(work: Work) -> list[RungPlan]:
+    """The rungs that run and that dev is likely to choose among: a costly one that is not tuned seldom wins."""
+    running = [rung for rung in work.rungs if rung.run and rung.name != "majority"]
+    likely = [rung for rung in running if is_cheap(rung.name) or systems.get(rung.name).kind == "tuned"]
+    return likely or running
 
 
 def _memory(work: Work) -> float:

@@ -31,7 +31,7 @@ from tunesmith.core.run import keyed
 from tunesmith.data.curate import CurateOptions
 from tunesmith.data.ingest import IngestOptions, profile
 from tunesmith.data.tags import label_counts
-from tunesmith.evaluation.evaluate import EvaluateOptions
+from tunesmith.evaluation.evaluate import CHUNK, EvaluateOptions
 from tunesmith.evaluation.robustness import OUTPUTS, SHARE
 from tunesmith.forecasting import Prices, Work, expect
 from tunesmith.models.resolve import fetch, pin, resolve
@@ -50,6 +50,8 @@ from tunesmith.training.within import longest_row, refuse_too_little, way_within
 DEFAULT_BUDGET_S = 600.0
 DEFAULT_ENCODER = "all-minilm-l6-v2"
 DEFAULT_LM = "smollm2-135m-instruct"
+# Texts whose lengths stand for those of all.
+_SPREAD = 2_000
 
 
 @dataclass(frozen=True)
@@ -299,7 +301,10 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     if probe is not None:  # a plan made by hand has no speeds to forecast by
         refit = training.refit if isinstance(training.refit, tuple) else ()
         planned = cast("tuple[RungPlan, ...]", model.rungs)
-        work = Work(data, planned, forecasts, probe, folders, refit, training, cores, plan.limits.dtype)
+        work = Work(
+            data, planned, forecasts, probe, folders, refit, training, cores, plan.limits.dtype,
+            trials_s=trials_s(tuning, forecasts), disturbed_s=float(config.evaluate.robustness),
+        )  # fmt: skip
         plan = replace(plan, expected=expect(work, plan.prices))
     plan.save(folder / "plan.yaml")
     if rungs_asked == "auto":
@@ -341,6 +346,15 @@ def _trials_forecast(
         why = f"about {seconds:.0f} s for trials of {', '.join(could) or 'nothing: no rung that trains will run'}"
         decisions.append(Decision("tune.fits", f"{fits:g}", f"{why}; counted anew when *select* has ended"))
     return tuning, decisions
+
+
+def trials_s(tuning: TuneOptions, forecasts: Sequence[Forecast]) -> float:
+    """Seconds that the planned trials will take: none where they are too few to be made."""
+    could = [f.fit_s for f in forecasts if isinstance(systems.get(f.name), Tunes) and f.fit_s > 0.0]
+    fits = tuning.fits
+    if fits == "auto" or fits < LEAST_FITS or not could:
+        return 0.0
+    return fits * max(could) / (1 if tuning.at_once == "auto" else tuning.at_once)
 
 
 def plan_trials(plan: Plan, asked: TuneOptions, data: Dataset, ladder: Ladder, folder: Path, *, left_s: float) -> Plan:
@@ -524,12 +538,20 @@ def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emi
     at = [int(i * len(rows) / 64) for i in range(min(64, len(rows)))]
     some = rows.take(at)
     emit("note", text="measuring the speed of this machine on these texts")
-    encoder = probes.probe_encoder(folders["encoder"], some.texts, limits) if "encoder" in folders else 0.0
+    encoder, reading, answering = 0.0, 0.0, 0.0
+    if "encoder" in folders:
+        encoder = probes.probe_encoder(folders["encoder"], some.texts, limits)
+        texts = [*rows.texts, *data.rows("dev").texts]
+        spread = sorted({int(i * len(texts) / _SPREAD) for i in range(_SPREAD)})
+        reading, answering = probes.probe_reading(
+            folders["encoder"], [texts[i] for i in spread], limits, n=len(texts), piece=CHUNK
+        )
     if "lm" not in folders:
-        return Probe(encoder, tokens_per_text=probes.count_words(some.texts))
+        words = probes.count_words(some.texts)
+        return Probe(encoder, tokens_per_text=words, reading_texts_per_s=reading, answering_texts_per_s=answering)
     lm = probes.probe_lm(folders["lm"], some, tasks.get(data.task), prompt_of(data), limits)
     per_row = lm.train_s * lm.tokens_per_s / FORWARDS_PER_TRAINED_TOKEN
-    return Probe(encoder, lm.tokens_per_s, lm.text_tokens, per_row)
+    return Probe(encoder, lm.tokens_per_s, lm.text_tokens, per_row, reading, answering)
 
 
 def _size(data: Dataset) -> Size:
@@ -541,7 +563,10 @@ def _size(data: Dataset) -> Size:
     library = 0.0
     if data.library is not None and len(train):
         library = sum(map(len, data.library.texts)) / max(1.0, sum(map(len, train.texts)) / len(train))
-    return Size(len(train), data.count("dev"), data.count("test"), len(data.labels), per_label, output, library)
+    letters = sum(map(len, train.texts)) / max(1, len(train))
+    return Size(
+        len(train), data.count("dev"), data.count("test"), len(data.labels), per_label, output, library, letters
+    )  # fmt: skip
 
 
 def _told(rung: RungPlan) -> str:

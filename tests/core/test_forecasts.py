@@ -51,6 +51,15 @@ def test_a_machine_leans_on_shipped_runs_until_it_has_its_own(tmp_path: Path, mo
     assert record.ratios("minutes", "text")[0] == [5.0] * 20, "no run of this kind: all of them are better than none"
 
 
+def test_runs_forecast_by_another_arithmetic_are_not_learnt_from(tmp_path: Path) -> None:
+    record = TrackRecord(tmp_path / "forecasts.jsonl")
+    record.path.write_text('{"kind": "label", "raw": {"minutes": 1}, "actual": {"minutes": 9}}\n' * 30)
+    assert len(record.turnouts()) == 30
+    ratios, whose = record.ratios("minutes", "label")
+    assert 9.0 not in ratios
+    assert "none on this one" in whose
+
+
 def test_lines_that_cannot_be_read_or_are_no_numbers_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "forecasts.jsonl"
     record = TrackRecord(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from lm_case import job_of, tickets
 
@@ -74,3 +75,42 @@ def test_what_the_rows_of_a_step_share_is_not_forecast_once_per_row(
     lm = LanguageModel.load(tmp_path / "tiny", Limits())
     longer = len(lm.template.tokenizer.encode("Choose. " * 59, add_special_tokens=False))
     assert per_row(long) - per_row(short) == pytest.approx(longer / 8, rel=0.1)
+
+
+def test_what_reading_takes_is_found_from_calls_of_several_lengths_and_sizes() -> None:
+    shapes = np.array([[1.0, size * length, size * length**2] for length in (10, 40, 90) for size in (1, 6, 20)])
+    assert probe._positive_fit(shapes, shapes @ [0.01, 2e-4, 1e-6]) == pytest.approx((0.01, 2e-4, 1e-6))
+    # what would come out below nothing is nothing, and the others take its place
+    call_s, token_s, pair_s = probe._positive_fit(shapes, shapes @ [0.01, 2e-4, -2e-7])
+    assert pair_s == 0.0
+    assert call_s > 0.0
+    assert 0.0 < token_s < 2e-4
+
+
+def test_many_texts_read_together_take_fewer_calls_than_pieces_of_them() -> None:
+    speed = probe.Reading(call_s=1.0, token_s=0.0, pair_s=0.0, text_s=0.0)
+    # 1,000 texts of 10 tokens, 200 a call: five calls; a hundred of them: one
+    assert speed.each([10] * 50, n=1000, at_most=2000) == pytest.approx(5 / 1000)
+    assert speed.each([10] * 50, n=100, at_most=2000) == pytest.approx(1 / 100)
+    # of a hundred lengths, most are there once among 100 texts, and each is a call of its own
+    assert 0.5 < speed.each(range(1, 101), n=100, at_most=2000) < 0.7
+
+
+def test_reading_is_timed_by_calls_and_tells_the_texts_of_a_second(tmp_path: Path, monkeypatch: object) -> None:
+    from tunesmith.models.encoder import TOKENS_PER_BATCH, Encoder
+    from tunesmith.testing.tiny import tiny_encoder
+
+    folder = tiny_encoder(tmp_path / "encoder")
+    asked: list[list[int]] = []
+
+    def timed(works, **_):  # type: ignore[no-untyped-def]
+        asked.extend(works)
+        return {(size, length): 1e-3 + 1e-5 * size * length for size, length in works}
+
+    monkeypatch.setattr(probe, "_passes", timed)  # type: ignore[attr-defined]
+    texts = [" ".join(["word"] * (1 + i % 12)) for i in range(60)]
+    together, piece = probe.probe_reading(folder, texts, Limits(), n=6000, piece=20)
+    assert all(size * length <= max(TOKENS_PER_BATCH, length) for size, length in asked)
+    tokens = np.mean([len(ids) for ids in Encoder.load(folder, Limits()).tokenize(texts).ids])
+    assert 1 / together >= 1e-5 * tokens
+    assert piece < together, "twenty at a time take more calls than all"

@@ -29,6 +29,8 @@ COVERAGE = 0.8
 _FEWEST = 9
 # From so many of its own runs on, a machine is forecast by these alone; older ones than the last hundred are forgotten.
 _OWN, _RECENT = 20, 100
+# Of the arithmetic that raw numbers come from: ratios to those of another one say nothing about these.
+ARITHMETIC = 2
 _SHIPPED = Path(__file__).with_name("forecasts.json")
 
 
@@ -66,6 +68,7 @@ class Turnout:
     """What was forecast of one finished run and what came: numbers by quantity.
 
     kind: of runs that resemble each other (the task's output). likely, low, high: empty for runs without a forecast.
+    arithmetic: which one the raw numbers come from; 1 in lines that do not say.
     """
 
     kind: str
@@ -74,6 +77,7 @@ class Turnout:
     likely: Mapping[str, float] = field(default_factory=dict)
     low: Mapping[str, float] = field(default_factory=dict)
     high: Mapping[str, float] = field(default_factory=dict)
+    arithmetic: int = ARITHMETIC
 
     @classmethod
     def of(cls, kind: str, quantities: Sequence[Quantity]) -> Turnout:
@@ -126,7 +130,7 @@ class TrackRecord:
 @cache
 def shipped() -> tuple[Turnout, ...]:
     """Turnouts measured when Tunesmith was built (benchmarks/quality, cell forecast)."""
-    return tuple(Turnout(**row) for row in json.loads(_SHIPPED.read_text(encoding="utf-8")))
+    return tuple(Turnout(**{"arithmetic": 1, **row}) for row in json.loads(_SHIPPED.read_text(encoding="utf-8")))
 
 
 def expected(name: str, raw: float, ratios: Sequence[float], *, unit: str, why: str) -> Quantity:
@@ -167,14 +171,18 @@ def calibration(turnouts: Sequence[Turnout], name: str) -> dict[str, Any] | None
 
 
 def _ratios(turnouts: Sequence[Turnout], name: str, kind: str) -> list[float]:
-    found = [(t.kind, t.actual[name] / t.raw[name]) for t in turnouts if name in t.actual and t.raw.get(name, 0.0) > 0]
+    found = [
+        (t.kind, t.actual[name] / t.raw[name])
+        for t in turnouts
+        if t.arithmetic == ARITHMETIC and name in t.actual and t.raw.get(name, 0.0) > 0
+    ]
     alike = [ratio for its, ratio in found if its == kind]
     return alike if len(alike) >= _FEWEST else [ratio for _, ratio in found]
 
 
 def _turnout(line: str) -> Turnout | None:
     try:
-        made = Turnout(**json.loads(line))
+        made = Turnout(**{"arithmetic": 1, **json.loads(line)})
         numbers = [v for group in (made.raw, made.actual, made.likely, made.low, made.high) for v in group.values()]
         return made if all(isinstance(v, int | float) and math.isfinite(v) for v in numbers) else None
     except (ValueError, TypeError, AttributeError):

@@ -108,8 +108,8 @@ class Trust:
         if case is None or self.robustness == "auto":
             return _not_looked_at("the plan allows no time for it.")
         # By the forecast, not by the clock: a run with the same plan looks at the same rows.
-        forecast, measured = rung.plan.answer_s, rung.cost.predict_cpu_s_per_example
-        per_answer = (measured or 0.0) if forecast is None else forecast / max(1, len(case.rows))
+        forecast, measured = rung.plan.one_s, rung.cost.predict_cpu_s_per_example
+        per_answer = (measured or 0.0) if forecast is None else forecast
         n, why = rows_for(self.robustness, per_answer_s=per_answer, n=len(case.rows))
         if not n:
             return _not_looked_at(why)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "cls", "max", "last"]
 
 # Tokens read at once. Fewer leave the cores idle between calls, more fall out of the cache (measured, docs/log.md).
-_TOKENS_PER_BATCH = 2048
+TOKENS_PER_BATCH = 2048
 _TEXTS_PER_CALL = 4096  # of the tokenizer
 _NO_LIMIT = 1_000_000  # tokenizers without a limit of their own claim 1e30
 _POOLINGS: dict[str, Pooling] = {
@@ -178,7 +178,7 @@ class Encoder:
         sums = np.zeros((len(distinct), self.width), dtype=np.float64)
         parts = np.zeros((len(windows), self.width), dtype=np.float32)
         with torch.inference_mode():
-            for batch in batches([len(ids) for ids in windows.ids], tokens=_TOKENS_PER_BATCH):
+            for batch in batches([len(ids) for ids in windows.ids], tokens=TOKENS_PER_BATCH):
                 parts[batch] = self.forward([windows.ids[i] for i in batch]).float().cpu().numpy()
                 if tick is not None:
                     owners = windows.owner[batch]

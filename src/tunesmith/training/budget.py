@@ -20,12 +20,15 @@ class Probe:
     encoder_texts_per_s, lm_tokens_per_s: of forward passes of the frozen models.
     tokens_per_text: of a text alone. tokens_per_prompt: what an Example with instruction and answer costs to train on,
     in tokens; rows that share their beginnings cost little more than what is their own.
+    reading_texts_per_s, answering_texts_per_s: of the frozen encoder, as Workload has them.
     """
 
     encoder_texts_per_s: float = 0.0
     lm_tokens_per_s: float = 0.0
     tokens_per_text: float = 0.0
     tokens_per_prompt: float = 0.0
+    reading_texts_per_s: float = 0.0
+    answering_texts_per_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Size:
     """How much there is to do. rows_per_label: of the median label; n_labels is 0 for text tasks.
 
     library_texts: how many texts of usual length the library would fill; 0 without one.
+    characters_per_text: 0 where it is not known.
     """
 
     n_train: int
@@ -42,6 +46,7 @@ class Size:
     rows_per_label: float
     output: str
     library_texts: float = 0.0
+    characters_per_text: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,12 @@ def plan_rungs(
         if name in plans and not plans[name].run:
             plans[name], forecasts[name] = _minimum(name, size, probe)
     told = [
-        replace(plans[name], fit_s=round(forecasts[name].fit_s, 1), answer_s=round(forecasts[name].predict_s, 1))
+        replace(
+            plans[name],
+            fit_s=round(forecasts[name].fit_s, 1),
+            answer_s=round(forecasts[name].predict_s, 1),
+            one_s=round(_one_answer(name, size, probe), 7),
+        )
         for name in names
     ]
     return told, [forecasts[name] for name in names]
@@ -189,8 +199,14 @@ def nominal_price(name: str, *, n_labels: int, tokens_per_text: float) -> float:
     tokens = max(tokens_per_text, 1.0)
     probe = Probe(_ENCODER_TOKENS_PER_S / tokens, _LM_TOKENS_PER_S, tokens, tokens)
     size = Size(1000, 100, 100, n_labels, 100.0, "label" if n_labels else "text")
+    return _one_answer(name, size, probe)
+
+
+def _one_answer(name: str, size: Size, probe: Probe) -> float:
+    """Seconds of one answer among some hundred, to a text that no other rung has read."""
     some, more = (_seconds(name, size, probe, size.n_train, n, 0)[1] for n in (100, 1100))
-    each, reading = (more - some) / 1000, 1.0 / probe.encoder_texts_per_s
+    each = (more - some) / 1000
+    reading = 1.0 / max(probe.answering_texts_per_s or probe.encoder_texts_per_s, 1e-9)
     # A rung may forecast that another one has read the texts; whoever asks it alone has to wait for that too.
     return each + reading if systems.get(name).needs == "encoder" and each < reading else each
 
@@ -274,7 +290,8 @@ def _seconds(
     def ask(tokens: float) -> tuple[float, float]:
         return rung.seconds(Workload(
             n_train, n_predict, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s, tokens, steps,
-            library_texts=size.library_texts,
+            library_texts=size.library_texts, reading_texts_per_s=probe.reading_texts_per_s,
+            answering_texts_per_s=probe.answering_texts_per_s, characters_per_text=size.characters_per_text,
         ))  # fmt: skip
 
     fit, answer = ask(probe.tokens_per_text)
@@ -288,7 +305,8 @@ def _cheap_seconds(name: str, size: Size, probe: Probe, *, cross_fits: int) -> t
         return _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
     return rung.seconds(Workload(
         size.n_train + size.n_dev, size.n_test, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s,
-        probe.tokens_per_text, cross_fits=cross_fits,
+        probe.tokens_per_text, cross_fits=cross_fits, reading_texts_per_s=probe.reading_texts_per_s,
+        answering_texts_per_s=probe.answering_texts_per_s, characters_per_text=size.characters_per_text,
     ))  # fmt: skip
 
 

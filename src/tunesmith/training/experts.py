@@ -168,11 +168,14 @@ _WEIGHING_S = 2e-6
 _COUNT_FIT_S = 1.7e-7
 _LOGISTIC_S = 4.5e-6
 _KERNEL_S = 7e-12
+# Of English text: what the costs above were measured on.
+_LETTERS_PER_TOKEN = 4.2
 
 
 def count_seconds(work: Workload) -> tuple[float, float]:
     """Forecast (fit, predict) CPU seconds of choosing, fitting and asking a CountExpert."""
-    tokens = max(work.tokens_per_text, 4.0)
+    # By the letters: a tokenizer made for English takes several tokens for a word of another language.
+    tokens = max(work.characters_per_text / _LETTERS_PER_TOKEN or work.tokens_per_text, 4.0)
     n_train, cross_fits = work.n_train, work.cross_fits
     chosen_on = min(n_train, CHOOSE_ON)
     # Counting is done for the choice, for the fit and once for all folds; weighing what was counted, each time.

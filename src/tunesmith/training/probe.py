@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from tunesmith.core.context import Limits
 from tunesmith.core.dataset import Rows
 from tunesmith.tasks import Prompt, Task
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tunesmith.models.encoder import Encoder
     from tunesmith.training.batches import TokenBatch
 
 # Seconds to read a small base model from the cache.
@@ -158,11 +165,107 @@ def _run(work: Callable[[], object], on: str) -> None:
 
 
 def probe_encoder(folder: Path, texts: Sequence[str], limits: Limits) -> float:
-    """Texts per second that the frozen encoder embeds, on these texts."""
+    """Texts per second that the encoder reads as they come: what forecasts of its training count in."""
     from tunesmith.models.encoder import Encoder
 
     encoder = Encoder.load(folder, limits)
     return len(texts) / _quickest(lambda: encoder.embed(texts), for_s=1.0, on=limits.device)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the frozen encoder takes on this machine: seconds of a call, of a token, of a pair of tokens, of a text.
+
+    A call reads texts of equal length together. Pairs: attention grows with the square of the length.
+    """
+
+    call_s: float
+    token_s: float
+    pair_s: float
+    text_s: float
+
+    def each(self, lengths: Sequence[int], *, n: int, at_most: int) -> float:
+        """Seconds of a text when `n` texts whose lengths are distributed like `lengths` are read in one go.
+
+        at_most: tokens of a call. Expected calls for a length: at least one if any of the n texts has it.
+        """
+        total = 0.0
+        for length, count in Counter(lengths).items():
+            texts = n * count / len(lengths)
+            calls = max(1.0 - math.exp(-texts), texts / max(1, at_most // max(1, length)))
+            total += calls * self.call_s + texts * (self.token_s * length + self.pair_s * length * length)
+        return total / n + self.text_s
+
+
+def probe_reading(folder: Path, texts: Sequence[str], limits: Limits, *, n: int, piece: int) -> tuple[float, float]:
+    """Texts per second that the frozen encoder reads: all `n` in one go, and `piece` at a time. About three seconds.
+
+    texts: some of the n. Calls of three lengths (at sixths of all tokens) and three sizes are timed; what they
+    take is call + tokens + pairs, fitted by least squares of relative errors. Real reading sorts texts into calls of
+    equal length, so texts timed as they come would look slower.
+    """
+    from tunesmith.models.encoder import TOKENS_PER_BATCH, Encoder
+
+    encoder = Encoder.load(folder, limits)
+    start = time.perf_counter()
+    windows = encoder.tokenize(texts)
+    text_s = (time.perf_counter() - start) / len(texts)
+    lengths = sorted(max(1, len(ids)) for ids in windows.ids)
+    mass = np.cumsum(lengths)
+    shapes = {}
+    for share in (1 / 6, 1 / 2, 5 / 6):
+        at = int(np.searchsorted(mass, share * mass[-1]))
+        row = next(ids for ids in windows.ids if max(1, len(ids)) == lengths[at])
+        full = max(1, TOKENS_PER_BATCH // lengths[at])
+        shapes.update({(size, lengths[at]): [row] * size for size in (1, -(-full // 4), full)})
+    took = _passes({shape: partial(_read, encoder, ids) for shape, ids in shapes.items()}, on=limits.device)
+    columns = np.array([[1.0, size * length, size * length**2] for size, length in took])
+    call_s, token_s, pair_s = _positive_fit(columns, np.array(list(took.values())))
+    speed = Reading(call_s, token_s, pair_s, text_s)
+    # A text of several windows is as many calls' rows.
+    share = len(lengths) / len(texts)
+
+    def per_s(together: int) -> float:
+        rows = max(1, round(share * together))
+        return 1.0 / (share * (speed.each(lengths, n=rows, at_most=TOKENS_PER_BATCH) - text_s) + text_s)
+
+    return per_s(max(1, n)), per_s(max(1, min(piece, n)))
+
+
+def _read(encoder: Encoder, ids: Sequence[Sequence[int]]) -> None:
+    import torch
+
+    with torch.inference_mode():
+        encoder.forward(ids)
+
+
+def _passes(
+    works: dict[tuple[int, int], Callable[[], object]], *, for_s: float = 2.0, on: str = "cpu"
+) -> dict[tuple[int, int], float]:
+    """Seconds of the fastest of several calls of each, taken in turn, at least twice."""
+    best = dict.fromkeys(works, float("inf"))
+    began, passes = time.perf_counter(), 0
+    while passes < 2 or time.perf_counter() - began < for_s:
+        for shape, work in works.items():
+            start = time.perf_counter()
+            _run(work, on)
+            best[shape] = min(best[shape], time.perf_counter() - start)
+        passes += 1
+    return best
+
+
+def _positive_fit(columns: NDArray[np.float64], seconds: NDArray[np.float64]) -> tuple[float, ...]:
+    """Weights of the columns, none below 0, by least squares of relative errors: the most negative goes, fit anew."""
+    found = np.zeros(columns.shape[1])
+    kept = list(range(columns.shape[1]))
+    relative = columns / seconds[:, None]
+    while kept:
+        weights = np.linalg.lstsq(relative[:, kept], np.ones(len(seconds)), rcond=None)[0]
+        if (weights >= 0).all():
+            found[kept] = weights
+            break
+        del kept[int(np.argmin(weights * relative[:, kept].mean(axis=0)))]
+    return tuple(float(weight) for weight in found)
 
 
 def count_words(texts: Sequence[str]) -> float:

@@ -41,6 +41,7 @@ class RungPlan:
     why: str = ""
     fit_s: float | None = None  # forecast of fitting and of answering; None: not forecast
     answer_s: float | None = None
+    one_s: float | None = None  # of one answer to a text that no other rung has read
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Workload:
     tokens_per_text: prompt and answer. steps: None for as many as the System would take by itself.
     cross_fits: fits on most of the rows, with settings already chosen, besides the one on all.
     library_texts: how many texts of usual length the library would fill, where the task needs retrieval.
+    encoder_texts_per_s: texts as they come, as in training. reading_texts_per_s, answering_texts_per_s: the frozen
+    encoder's, which reads texts of equal length together: all of them at once, or a piece of the test; 0: as they come.
+    characters_per_text: 0 where only the tokens are known.
     """
 
     n_train: int
@@ -62,6 +66,19 @@ class Workload:
     steps: int | None = None
     cross_fits: int = 0
     library_texts: float = 0.0
+    reading_texts_per_s: float = 0.0
+    answering_texts_per_s: float = 0.0
+    characters_per_text: float = 0.0
+
+    @property
+    def reading_s(self) -> float:
+        """Seconds of a text that the frozen encoder reads together with all others."""
+        return 1.0 / max(self.reading_texts_per_s or self.encoder_texts_per_s, 1e-9)
+
+    @property
+    def answering_s(self) -> float:
+        """Seconds of a text that the frozen encoder reads together with a few hundred."""
+        return 1.0 / max(self.answering_texts_per_s or self.encoder_texts_per_s, 1e-9)
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ class Dense:
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds: every passage is read once, for the other rungs too."""
-        reading = 1.0 / max(work.encoder_texts_per_s, 1e-9)
-        return 3.0 + reading * (work.library_texts + 1.2 * work.n_train), 1.0 + (reading + 1e-3) * work.n_predict
+        reading = work.reading_s * (work.library_texts + 1.2 * work.n_train)
+        return 3.0 + reading, 1.0 + (work.answering_s + 1e-3) * work.n_predict
 
 
 system("dense")(Dense())

@@ -107,9 +107,8 @@ class Frozen:
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds."""
-        reading = 1.0 / max(work.encoder_texts_per_s, 1e-9)
-        fit = 3.0 + reading * work.n_train + vector_seconds(work)
-        return fit, 0.2 + reading * work.n_predict
+        fit = 1.0 + work.reading_s * work.n_train + vector_seconds(work)
+        return fit, 0.2 + work.answering_s * work.n_predict
 
 
 def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) -> Settings:

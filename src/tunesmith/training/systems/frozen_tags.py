@@ -11,8 +11,8 @@ from tunesmith.training.systems import Workload, system
 
 
 def _seconds(work: Workload) -> tuple[float, float]:
-    reading = 1.0 / max(work.encoder_texts_per_s, 1e-9)
-    return 3.0 + reading * work.n_train + vector_seconds(work), 0.2 + reading * work.n_predict
+    fit = 3.0 + work.reading_s * work.n_train + vector_seconds(work)
+    return fit, 0.2 + work.answering_s * work.n_predict
 
 
 system("frozen_tags")(SetsSystem("frozen_tags", ("linear", "kernel"), _seconds, alone=True))
