@@ -108,7 +108,7 @@ def _task(table: str, asked: argparse.Namespace, folder: Path, lms: Sequence[str
         print(f"   {table} {arm} {share:.4f}: {one.score} in {one.cpu_s:.0f} CPU-s", file=sys.stderr, flush=True)
         return one
 
-    found = halve(arms, read, shares=_SHARES, limit=_LIMIT, cheap=_CHEAP)
+    found = halve(arms, read, shares=_SHARES, limit=_LIMIT, cheap=_CHEAP, kinds=bench.kinds)
     whole = {arm: bench.read(arm, 1.0) for arm in arms}
     scores: dict[str, float] = {}
     for arm in arms:

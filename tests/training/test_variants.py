@@ -63,3 +63,20 @@ def _classify():
     from tunesmith.tasks import task
 
     return task.get("classify")
+
+
+def test_what_variants_share_is_made_once(tmp_path):
+    from test_select import dataset
+
+    data = dataset()
+    comparison = Comparison(
+        variants("label", ["encoder"], lms=[]), data.rows("train"), data.rows("dev"),
+        Job(_classify(), data.labels, prompt_of(data)), Context(tmp_path),
+    )  # fmt: skip
+    jobs = [comparison._job(name) for name in comparison.ways]
+    made = []
+    assert [job.shared(("counts", 1), lambda: made.append(1) or len(made)) for job in jobs] == [1] * len(jobs)
+    assert jobs[0].shared(("counts", 2), lambda: made.append(1) or len(made)) == 2
+    assert len(set(comparison.kinds.values())) == 1
+    alone = Job(_classify(), data.labels, prompt_of(data))
+    assert [alone.shared(("counts", 1), lambda: made.append(1) or len(made)) for _ in range(2)] == [3, 4]

@@ -39,7 +39,9 @@ def hold(
     if len(ways) < 2:
         return tuple(plans), base
     comparison = Comparison(ways, train, dev, base, replace(ctx, workdir=ctx.workdir / "contest"))
-    found = halve([way.name for way in ways], comparison.read, shares=SHARES, limit=options.compare)
+    found = halve(
+        [way.name for way in ways], comparison.read, shares=SHARES, limit=options.compare, kinds=comparison.kinds
+    )
     shutil.rmtree(comparison.ctx.workdir, ignore_errors=True)
     why = told(found)
     write_json(ctx.workdir / "contest.json", {**asdict(found), "why": why})
@@ -61,4 +63,6 @@ def told(found: Halving) -> str:
     sure = f"{100 * best.value:.1f} expected ({100 * best.low:.1f} to {100 * best.high:.1f})"
     level = f"; indistinguishable by what was seen: {', '.join(found.level)}" if found.level else ""
     share = 100 * found.spent / max(found.whole, 1e-9)
-    return f"{sure} of {len(found.outlooks)} ways, for {share:.0f} % of the cost of all{level}"
+    unread = sum(why.startswith("not begun") for why in found.left.values())
+    ways = f"{len(found.outlooks)} ways" + (f" ({unread} more were not begun)" if unread else "")
+    return f"{sure} of {ways}, for {share:.0f} % of the cost of all{level}"

@@ -33,6 +33,7 @@ import torch
 from tunesmith.core.errors import ConfigError, ModelError
 from tunesmith.core.events import Emit, progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json
+from tunesmith.core.meter import cpu_seconds
 from tunesmith.training.blame import NotFinite, not_finite, sound_weights
 from tunesmith.training.gradients import B, Loss, accumulate, scale_and_clip
 from tunesmith.training.guard import HARM, USUAL, Guard
@@ -209,6 +210,7 @@ class _Training:
     every_s: float
     loss: float = math.nan  # mean of the last step
     saved_at: float = field(default_factory=lambda: time.monotonic())
+    stepping_s: float = 0.0  # CPU seconds of the steps alone: what grows with their number
 
     @property
     def writes(self) -> bool:
@@ -228,7 +230,7 @@ class _Training:
 
     def step(self, micro_batches: Sequence[B], loss: Loss[B], seed: int) -> None:
         """One optimizer step."""
-        state, number = self.state, self.state.step
+        state, number, began = self.state, self.state.step, cpu_seconds()
         for some in self.optimizer.param_groups:
             some["lr"] = self.recipe.rate_at(number) * some["multiple"]
         total, weight = accumulate(
@@ -240,6 +242,7 @@ class _Training:
         state.window_sum += total
         state.window_weight += weight
         self.loss = total / weight
+        self.stepping_s += cpu_seconds() - began
 
     def look(self) -> None:
         """Score and measure where that is due, note the best state, and find out whether this was the last step."""
@@ -295,6 +298,7 @@ class _Training:
     def end(self) -> LoopResult:
         """Leave the best weights in the model, undone where the guard says so."""
         state, seen = self.state, self.state.seen
+        self.emit("train.spent", steps=state.step, cpu_seconds=round(self.stepping_s, 3))
         back, why = None, ""
         if self.guard is not None:
             reached = state.best_step if self.best else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,8 @@ class Together:
 
     def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
         """One label per text, in order."""
-        opinions = {name: _opinion(name, e, texts, self.encoder, self.spec, ctx) for name, e in self.experts.items()}
+        vectors = self.encoder.embed(texts)
+        opinions = {name: _opinion(name, e, texts, vectors, self.spec, ctx) for name, e in self.experts.items()}
         return Predictions.from_probabilities(mix(opinions, self.settings, self.offset), self.labels)
 
     def save(self, folder: Path) -> None:
@@ -128,19 +130,26 @@ def fit_together(
         if name == "tuned":
             experts[name] = VectorExpert(head, float(own["temperature"]))
         elif name == "counts":
-            experts[name] = fit_counts(rows, own, job, seed=ctx.seed)
+            experts[name] = job.shared(
+                (name, rows.ids.tobytes(), *own.items(), ctx.seed),
+                partial(fit_counts, rows, own, job, seed=ctx.seed),
+            )
         else:
-            experts[name] = fit_vectors(frozen_vectors, rows, own, job, seed=ctx.seed)
+            experts[name] = job.shared(
+                (name, rows.ids.tobytes(), *own.items(), ctx.seed),
+                partial(fit_vectors, frozen_vectors, rows, own, job, seed=ctx.seed),
+            )
     if choosing:
         dev_codes = label_codes(dev.targets, job.labels)
         opinions = {}
+        vectors = encoder.embed(dev.texts)
         for name, expert in experts.items():
-            raw = _opinion(name, expert, dev.texts, encoder, spec, ctx)
+            raw = _opinion(name, expert, dev.texts, vectors, spec, ctx)
             # A temperature of a normalised opinion adds up with the one before it.
             more = fit_temperature_to(raw, dev_codes)
             settings[f"{name}.temperature"] = float(settings[f"{name}.temperature"]) * more
             experts[name] = _tempered(expert, float(settings[f"{name}.temperature"]))
-            opinions[name] = _opinion(name, experts[name], dev.texts, encoder, spec, ctx)
+            opinions[name] = _opinion(name, experts[name], dev.texts, vectors, spec, ctx)
         settings |= choose_mixture(opinions, dev, dev_codes, job, with_share="tuned")
         experts = {name: experts[name] for name in with_say(settings, list(experts))}
     offset = lift_offset(settings, codes, n_labels=len(job.labels))
@@ -154,9 +163,14 @@ def _tempered(expert: CountExpert | VectorExpert, temperature: float) -> CountEx
 
 
 def _opinion(
-    name: str, expert: CountExpert | VectorExpert, texts: Sequence[str], tuned: Encoder, spec: ModelSpec, ctx: Context
+    name: str,
+    expert: CountExpert | VectorExpert,
+    texts: Sequence[str],
+    tuned: NDArray[np.float32],
+    spec: ModelSpec,
+    ctx: Context,
 ) -> NDArray[np.float64]:
+    """(n, k) log-probabilities. tuned: the vectors of the texts by the tuned encoder."""
     if isinstance(expert, CountExpert):
         return expert.log_probabilities(texts)
-    vectors = tuned.embed(texts) if name == "tuned" else embed(texts, spec, ctx, keep=False)
-    return expert.log_probabilities(vectors)
+    return expert.log_probabilities(tuned if name == "tuned" else embed(texts, spec, ctx, keep=False))

@@ -41,6 +41,7 @@ class Trial:
     score: the leading metric on dev. paused_at: the same at the pause, None if it was not asked there.
     fits:  how much training it took, the default's being 1.
     cost:  standing alone; spent_cpu_s: what it took here, where vectors and stored layers of other trials were read.
+    steps_cpu_s: of spent_cpu_s, for the steps alone; None where nothing was said of them.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Trial:
     spent_cpu_s: float = 0.0
     why: str = ""
     of: int | None = None
+    steps_cpu_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,9 @@ def make(ask: Ask, stand: Stand, ctx: Context) -> Trial:
     if paused.exists() and not read_json(paused)["goes_on"]:  # killed between the decision and the line about it
         return _pruned(blank, paused, pause, stand)
     proofs = Kept(require, folder / "checks.json")
-    own = replace(ctx, workdir=folder / "work", seed=ask.seed, emit=_only_progress(ctx.emit), check=proofs.record)
+    steps_s: list[float] = []
+    emit = _only_progress(ctx.emit, steps_s)
+    own = replace(ctx, workdir=folder / "work", seed=ask.seed, emit=emit, check=proofs.record)
     own.workdir.mkdir(parents=True, exist_ok=True)
     job = replace(
         stand.job,
@@ -164,7 +168,8 @@ def make(ask: Ask, stand: Stand, ctx: Context) -> Trial:
     if done.state != "pruned":
         at = read_json(paused)["score"] if paused.exists() else None
         done = replace(done, paused_at=at, fits=round(steps / stand.steps, 4))
-    return replace(done, cost=cost, spent_cpu_s=round(here.cpu_s, 3))
+    stepping = round(sum(steps_s), 3) if steps_s else None
+    return replace(done, cost=cost, spent_cpu_s=round(here.cpu_s, 3), steps_cpu_s=stepping)
 
 
 def made_before(
@@ -182,10 +187,12 @@ def _pruned(blank: Trial, paused: Path, pause: int | None, stand: Stand) -> Tria
     return replace(blank, state="pruned", paused_at=score, fits=share, why=f"not among the best third at step {pause}")
 
 
-def _only_progress(emit: Emit) -> Callable[..., None]:
-    """Bars move; what is decided and checked inside a trial is the trial's own affair."""
+def _only_progress(emit: Emit, steps_s: list[float]) -> Callable[..., None]:
+    """Bars move; what is decided and checked inside a trial is its own affair. steps_s: gets what its steps took."""
 
     def tell(event: str, **fields: Any) -> None:
+        if event == "train.spent":
+            steps_s.append(float(fields["cpu_seconds"]))
         if event.startswith("progress"):
             emit(event, **fields)
 

@@ -93,14 +93,17 @@ def tune(
     spec = encoder_spec(job)
     codes = label_codes(train.targets, job.labels)
     frozen_vectors = embed(train.texts, spec, ctx)
-    start = fit_logistic(frozen_vectors, codes, train.weights, n_labels=len(job.labels), C=_HEAD_C)
+    start = job.shared(
+        ("start", train.ids.tobytes()),
+        lambda: fit_logistic(frozen_vectors, codes, train.weights, n_labels=len(job.labels), C=_HEAD_C),
+    )
 
     def score_of(model: Tuned, aim: Objective) -> Callable[[], float]:
         return _dev_score(model, aim.head, dev, job, ctx)
 
     adapted = adapt(
         train, job, ctx, system=system, settings=settings, recipe=recipe, objective=objective, start=start,
-        score_of=score_of if len(dev) else None,
+        score_of=score_of if len(dev) and int(job.options.get("evaluations", 1)) else None,
     )  # fmt: skip
     learned = (train, frozen_vectors)
     together = fit_together(
@@ -178,7 +181,7 @@ def recipe_for(job: Job, *, rate: float, steps: int, evaluations: int) -> Recipe
         return Recipe(max(stop, round(int(job.options["schedule_steps"]) * stop / best)), rate, stop_step=stop)
     steps = job.plan.steps or steps
     return Recipe(
-        steps, rate, evaluate_every=max(1, -(-steps // evaluations)), patience=_PATIENCE,
+        steps, rate, evaluate_every=max(1, -(-steps // max(1, evaluations))), patience=_PATIENCE,
         pause_step=job.plan.pause_steps,
     )  # fmt: skip
 

@@ -28,8 +28,8 @@ _ENCODER_WAYS: dict[str, tuple[str, dict[str, Value]]] = {
     "contrastive ia3": ("contrastive", {"method": "ia3"}),
     "contrastive layernorm": ("contrastive", {"method": "layernorm"}),
 }
-# Of a short run: scoring must not cost more than the steps do.
-_SHORT_DEV, _SHORT_EVALUATIONS = 256, 1
+# Of a short run: scoring must not cost more than the steps do, so that it is scored once, when it has ended.
+_SHORT_DEV, _SHORT_EVALUATIONS = 256, 0
 # Those with upper layers alone share what the others give, stored once.
 _LM_WAYS: dict[str, dict[str, Value]] = {
     "LoRA": {"method": "lora"},
@@ -70,7 +70,13 @@ class Comparison:
 
     def __init__(self, ways: Sequence[Variant], train: Rows, dev: Rows, base: Job, ctx: Context) -> None:
         self.ways = {way.name: way for way in ways}
-        self.train, self.dev, self.base, self.ctx = train, dev, base, ctx
+        # What does not depend on the variant (counts, heads on frozen vectors) is made once for all.
+        self.train, self.dev, self.base, self.ctx = train, dev, replace(base, made={}), ctx
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """Variants that cost and learn alike: of one rung and one base."""
+        return {name: f"{way.system} {'' if way.lm is None else way.lm.uri}" for name, way in self.ways.items()}
 
     def read(self, name: str, share: float) -> Reading:
         """The reading of `halving.halve`."""
@@ -99,7 +105,7 @@ class Comparison:
         if made.score is None:
             return Reading(name, share, None, 0.0, made.spent_cpu_s, made.why)
         low, high = interval_of(Scored.load(stand.place(ask.number), job), seed=self.ctx.seed)
-        return Reading(name, share, made.score, (high - low) / 3.92, made.spent_cpu_s)
+        return Reading(name, share, made.score, (high - low) / 3.92, made.spent_cpu_s, steps_s=made.steps_cpu_s)
 
     def _job(self, name: str) -> Job:
         way = self.ways[name]

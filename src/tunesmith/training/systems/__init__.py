@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, runtime_checkable
 
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
@@ -22,6 +22,8 @@ from tunesmith.training.dials import Dials, Point
 
 if TYPE_CHECKING:
     from tunesmith.training.parallel import Group
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,16 @@ class Job:
     late: Callable[[], bool] | None = None
     # What answers are looked for in, where the task needs retrieval. Given when fitting; a Fitted keeps its own copy.
     library: Library | None = None
+    # What jobs on the same rows have made already, by what it was made from; None: every job makes its own.
+    made: dict[tuple[object, ...], object] | None = field(default=None, compare=False, repr=False)
+
+    def shared(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What `make` gives, made once for all jobs with this `made`. key: everything that it depends on."""
+        if self.made is None:
+            return make()
+        if key not in self.made:
+            self.made[key] = make()
+        return cast("T", self.made[key])
 
 
 class Fitted(Protocol):
