@@ -1,8 +1,9 @@
 """A learning rate 30 times too high: is it caught, and is what is kept no worse than the untuned model?
 
 60 trainings of a tiny model that was taught a little first: 10 seeds x 6 settings (LoRA in three forms, IA3, norms,
-everything). Each is trained at 30 times a sane rate, and at the sane rate too: a guard that cries out there is no good
-either. Caught: the training was rolled back. Sound: what was kept is finite, and its loss on rows held out is at most
+everything). Each is trained at 30 times a sane rate, with a budget of forgetting of one point and without any, and at
+the sane rate too: a guard that cries out there is no good either. Caught: the training was rolled back. Sound: what
+was kept is finite, and its loss on rows held out is at most
 0.02 nats above the untuned model's. `harmful_smollm2` is the same of SmolLM2-135M.
 """
 
@@ -26,18 +27,24 @@ _TINY = {
 }
 _SEEDS, STEPS = 10, 24
 _WORSE = 0.02
+# A budget, and nothing done to keep it: the guard alone.
+_BUDGET = {"forget_at_most": 1.0, "forget_controls": ""}
 
 
 def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
     seeds = range(1 if asked.quick else _SEEDS)
-    tiny = [_tiny(name, seed, factor, asked) for name in _TINY for seed in seeds for factor in (TOO_HIGH, 1.0)]
-    high, sane = ([one for one in tiny if one["factor"] == factor] for factor in (TOO_HIGH, 1.0))
+    cases = [(name, seed) for name in _TINY for seed in seeds]
+    held = [_tiny(*case, TOO_HIGH, asked, _BUDGET) for case in cases]
+    high, sane = ([_tiny(*case, factor, asked) for case in cases] for factor in (TOO_HIGH, 1.0))
     return [
-        report.row(
-            "tiny model, rate 30 times too high: caught, and what is kept is sound",
-            sum(one["caught"] and one["sound"] for one in high), bar=len(high), unit="runs", cell="harmful",
-            n=len(high), seeds=len(seeds), settings=list(_TINY), by=reasons(high),
-            missed=[[one["name"], one["seed"]] for one in high if not (one["caught"] and one["sound"])],
+        *(
+            report.row(
+                f"tiny model, rate 30 times too high, {what}: caught, and what is kept is sound",
+                sum(one["caught"] and one["sound"] for one in some), bar=len(some), unit="runs", cell="harmful",
+                n=len(some), seeds=len(seeds), settings=list(_TINY), by=reasons(some),
+                missed=[[one["name"], one["seed"]] for one in some if not (one["caught"] and one["sound"])],
+            )
+            for what, some in (("at most 1 point to be forgotten", held), ("no budget", high))
         ),
         report.row(
             "tiny model, sane rate: caught all the same", sum(one["caught"] for one in sane), bar=None, higher=False,
@@ -46,7 +53,9 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _tiny(name: str, seed: int, factor: float, asked: argparse.Namespace) -> dict[str, Any]:
+def _tiny(
+    name: str, seed: int, factor: float, asked: argparse.Namespace, budget: dict[str, Any] | None = None
+) -> dict[str, Any]:
     from tunesmith.core.dataset import rows_of
     from tunesmith.models.resolve import resolve
     from tunesmith.tasks import task
@@ -75,9 +84,11 @@ def _tiny(name: str, seed: int, factor: float, asked: argparse.Namespace) -> dic
         ]
         schooled_lm(base, talks, seed=seed)
     lm = resolve(str(base), "lm")
-    job = Job(kind, labels, prompt, None, lm, RungPlan("lm", steps=STEPS), {"rate": factor * rate, **settings})
+    options = {"rate": factor * rate, **settings, **(budget or {})}
+    job = Job(kind, labels, prompt, None, lm, RungPlan("lm", steps=STEPS), options)
     rows = {"train": tickets(0, 64), "dev": tickets(1000, 24), "test": tickets(2000, 60)}
-    return judged(f"tiny-{name.replace(', ', '-').replace(' ', '')}", seed, factor, rows, job, asked) | {"name": name}
+    mark = f"tiny-{'held-' if budget else ''}{name.replace(', ', '-').replace(' ', '')}"
+    return judged(mark, seed, factor, rows, job, asked) | {"name": name}
 
 
 def judged(
@@ -126,6 +137,15 @@ def _loss(fitted: Any, test: Any, job: Any, ctx: Any) -> float:
 
 def reasons(runs: list[dict[str, Any]]) -> dict[str, int]:
     """What the guard said, by kind."""
-    kinds = ("training loss", "dev fell", "points forgotten", "no step was as good", "not finite", "is nan", "is inf")
+    kinds = (
+        "training loss",
+        "dev fell",
+        "points forgotten",
+        "probe B",
+        "no step was as good",
+        "not finite",
+        "is nan",
+        "is inf",
+    )
     found = {kind: sum(kind in one["why"] for one in runs) for kind in kinds}
     return {kind: n for kind, n in found.items() if n}
