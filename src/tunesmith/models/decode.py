@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Writing wants many rows at once, because a step reads all weights for however few rows there are.
 _WRITTEN_AT_ONCE = 4096
 # An answer that has said the same thing so many times in a row, and at least so many tokens of it, says nothing more.
-_LOOP_TIMES, _LOOP_TOKENS, _LONGEST_LOOP = 4, 24, 48
+_LOOP_TIMES, _LOOP_TOKENS, LONGEST_LOOP = 4, 24, 48
 
 
 @dataclass(frozen=True)
@@ -104,13 +104,13 @@ def _next(
 ) -> torch.Tensor:
     """(n,) the token that follows in each row."""
     if draw is None:
-        return _likeliest(logits, walks, stop=stop)
+        return likeliest(logits, walks, stop=stop)
     assert not any(walks), "what is drawn obeys nothing"
     shares = torch.softmax(logits.float().cpu(), dim=1)
     return torch.multinomial(shares, 1, generator=draw)[:, 0].to(logits.device)
 
 
-def _likeliest(logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int) -> torch.Tensor:
+def likeliest(logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int) -> torch.Tensor:
     """(n,) the likeliest token of each row that its walk allows; `stop` where the walk is over."""
     if not any(walks):
         return logits.argmax(dim=1)
@@ -130,7 +130,7 @@ def _likeliest(logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int)
 def before_loop(ids: Sequence[int]) -> int | None:
     """How many of the ids to keep if they end in a loop: up to the end of its first time; None if they do not."""
     n = len(ids)
-    for period in range(1, min(_LONGEST_LOOP, n // _LOOP_TIMES) + 1):
+    for period in range(1, min(LONGEST_LOOP, n // _LOOP_TIMES) + 1):
         times = max(_LOOP_TIMES, -(-_LOOP_TOKENS // period))
         if n < period * times or ids[-1] != ids[-1 - period]:
             continue

@@ -41,6 +41,7 @@ _lock = threading.Lock()
 _encoders: dict[tuple[str, str], Encoder] = {}
 _stores: dict[str, _Store] = {}
 _borrowed = [0.0]
+_most_in_memory = [_MOST_IN_MEMORY]
 
 
 @dataclass
@@ -88,7 +89,7 @@ def embed(texts: Sequence[str], spec: ModelSpec, ctx: Context, *, keep: bool = T
     if not texts:
         return np.zeros((0, encoder(spec, ctx).width), dtype=np.float32)
     found = np.stack([store.vectors[key] for key in keys])
-    while len(store.vectors) > _MOST_IN_MEMORY:
+    while len(store.vectors) > _most_in_memory[0]:
         del store.vectors[next(iter(store.vectors))]
     return found
 
@@ -99,6 +100,11 @@ def borrowed_cpu_s() -> float:
     Take the difference over a block and add it to the block's metered CPU seconds: its cost standing alone.
     """
     return _borrowed[0]
+
+
+def remember_at_most(texts: int) -> None:
+    """Keep the vectors of so many texts per encoder in memory, for a process that answers for a long time."""
+    _most_in_memory[0] = texts
 
 
 def forget() -> None:

@@ -41,13 +41,21 @@ class PromptedFitted:
         return {**self.about["settings"], "chosen": json.dumps(self.about, ensure_ascii=False, sort_keys=True)}
 
     def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
+        return self.answers(ctx).predict(texts, ctx)
+
+    def answers(self, ctx: Context) -> Prompted:
+        """The loaded model with its wording; read from disk when first asked for."""
         from tunesmith.models.lm import LanguageModel
         from tunesmith.training.prompted import lm_folder
 
         if self._answers is None:
             lm = LanguageModel.load(lm_folder(self.job, ctx), ctx.limits)
             self._answers = _prompted(lm, self.job, self.about)
-        return self._answers.predict(texts, ctx)
+        return self._answers
+
+    def through(self, lm: LanguageModel) -> PromptedFitted:
+        """The same, answered by a model that was loaded already."""
+        return replace(self, _answers=_prompted(lm, self.job, self.about))
 
     def save(self, folder: Path) -> None:
         write_json(folder / "system.json", self.about)

@@ -1,0 +1,247 @@
+"""The models that a server was started with: loaded when first asked, forgotten when memory is short."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.core.context import Context
+from tunesmith.core.predictions import Predictions
+from tunesmith.data.offsets import placed
+from tunesmith.deploy.server.bases import Bases
+from tunesmith.evaluation.acceptance import Acceptance, Decided
+from tunesmith.tasks import Task
+from tunesmith.training.calibrate import Calibrated
+from tunesmith.training.embeddings import remember_at_most
+from tunesmith.training.systems import Fitted
+from tunesmith.training.systems.lm import LmFitted
+
+if TYPE_CHECKING:
+    from tunesmith.models.continuous import Writer
+    from tunesmith.models.lm import LanguageModel
+    from tunesmith.training.prompted import Prompted
+
+# What a model takes on top of its files once it is loaded: activations, tokenizers, the libraries' own.
+_SPARE_BYTES = 64 << 20
+# Texts whose vectors are kept, should they be asked for again: 6 MB at 384 dimensions.
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One text's answer. value: as *evaluate* would write it down; None where there is none.
+
+    probabilities: by label, the likeliest first. accepted: None where nothing was promised. quotes: where each value of
+    a JSON answer stands in the text.
+    """
+
+    value: str | None
+    confidence: float | None = None
+    probabilities: tuple[tuple[str, float], ...] = ()
+    accepted: bool | None = None
+    why_not: str = ""
+    placed: Any = None
+    quotes: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Offered:
+    """A run that is served. read: gives its system from disk. texts: rows of a request as the model is given them.
+
+    folder: of the system that answers, for how large it is. base: what its language model weighs, 0 without one.
+    """
+
+    name: str
+    run: str
+    system: str
+    task: Task
+    labels: tuple[str, ...]
+    schema: str
+    inputs: tuple[str, ...]
+    folder: Path
+    accept_at: float | None
+    read: Callable[[], Fitted]
+    acceptance: Callable[[], Acceptance]
+    texts: Callable[[Sequence[Any]], list[str]]
+    ctx: Context
+
+    @property
+    def writes(self) -> bool:
+        """Whether a language model writes its answers, token by token."""
+        return self.system in ("lm", "zero_shot", "few_shot") and self.task.output in ("text", "json")
+
+    @property
+    def door(self) -> str:
+        """Which of the two own endpoints answers for it, classify or extract; "" if it writes texts."""
+        return {"label": "classify", "labels": "classify", "json": "extract", "citations": "extract"}.get(
+            self.task.output, ""
+        )
+
+
+class Loaded:
+    """A served model in memory."""
+
+    def __init__(self, offered: Offered, bases: Bases) -> None:
+        self.offered, self._bases = offered, bases
+        self.lm: LanguageModel | None = None
+        self.fitted = self._opened(offered.read())
+        self.acceptance = offered.acceptance()
+        self._writer: Writer | None = None
+
+    def answer(self, texts: list[str], accept_at: float | None) -> list[Answer]:
+        """One Answer per text. Raises ConfigError where no threshold keeps the promise asked for."""
+        o = self.offered
+        said = self.fitted.predict(texts, o.ctx)
+        target = o.accept_at if accept_at is None else accept_at
+        decided = None
+        if target:
+            decided = self.acceptance.decide(said, texts, target, o.ctx)
+        return [self._answer(said, decided, texts[at], at) for at in range(len(texts))]
+
+    @property
+    def prompted(self) -> Prompted | None:
+        """The language model with its wording, if this model writes texts; else None."""
+        inner: Any = self.fitted.fitted if isinstance(self.fitted, Calibrated) else self.fitted
+        asked = inner.answers(self.offered.ctx) if self.lm is not None else None
+        return None if asked is None or asked.labels else asked
+
+    @property
+    def writer(self) -> Writer:
+        """What writes several answers at once."""
+        from tunesmith.models.continuous import Writer
+
+        if self._writer is None:
+            assert self.lm is not None
+            self._writer = Writer(self.lm)
+        return self._writer
+
+    def let_go(self) -> None:
+        """Forget what was loaded."""
+        if self.lm is not None:
+            self._bases.release(self.lm)
+            self.lm.let_go()
+
+    @property
+    def is_writing(self) -> bool:
+        return self._writer is not None and bool(self._writer.active)
+
+    def _opened(self, fitted: Fitted) -> Fitted:
+        """The same with its language model from what the server holds already."""
+        from tunesmith.training.prompted import lm_folder
+        from tunesmith.training.prompting import PromptedFitted
+
+        o = self.offered
+        inner: Any = fitted.fitted if isinstance(fitted, Calibrated) else fitted
+        if not isinstance(inner, LmFitted | PromptedFitted):
+            return fitted
+        adapter = inner.folder / "adapter" if isinstance(inner, LmFitted) else None
+        self.lm = self._bases.open(lm_folder(inner.job, o.ctx), o.ctx.limits, adapter)
+        through = inner.through(self.lm)
+        return Calibrated(through, fitted.calibrator) if isinstance(fitted, Calibrated) else through
+
+    def _answer(self, said: Predictions, decided: Decided | None, text: str, at: int) -> Answer:
+        o, sure = self.offered, said.confidence
+        value = said.values[at]
+        p = said.probabilities if said.probabilities is not None else said.marginals
+        shares: tuple[tuple[str, float], ...] = ()
+        if p is not None:
+            shares = tuple((o.labels[int(j)], float(p[at, j])) for j in (-p[at]).argsort(kind="stable"))
+        where = placed(value, o.schema, text) if o.schema and value is not None else None
+        return Answer(
+            value,
+            None if sure is None else float(sure[at]),
+            shares,
+            None if decided is None else bool(decided.accepted[at]),
+            "" if decided is None else decided.reasons[at],
+            None if where is None else where[0],
+            None if where is None else tuple(where[1]),
+        )
+
+
+def plain(answer: Answer, task: Task) -> Any:
+    """An answer's own form: a list of labels, a JSON value, or the text."""
+    if answer.placed is not None:
+        return answer.placed
+    if answer.value is None or getattr(task, "cells", None) is None:
+        return answer.value
+    return json.loads(answer.value)
+
+
+class Store:
+    """Models by name, the least recently asked forgotten first. Only for the thread that computes.
+
+    max_memory_bytes: of the whole process; None for no bound. One model is always held, however large.
+    """
+
+    def __init__(self, offered: Mapping[str, Offered], max_memory_bytes: int | None) -> None:
+        self.offered = dict(offered)
+        self._most = max_memory_bytes
+        self._bases = Bases()
+        self._loaded: OrderedDict[str, Loaded] = OrderedDict()
+        self._costs: dict[str, int] = {}
+        remember_at_most(_REMEMBERED)
+
+    def get(self, name: str) -> Loaded:
+        """The model of that name, loaded. Raises ModelError if it cannot be."""
+        if name in self._loaded:
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+        offered = self.offered[name]
+        expected = self._costs.get(name) or _size(offered.folder) + _SPARE_BYTES
+        self._make_room(expected)
+        before = _resident()
+        made = Loaded(offered, self._bases)
+        self._loaded[name] = made
+        self._costs[name] = max(_size(offered.folder), _resident() - before)
+        self._make_room(0)
+        return made
+
+    def load_what_fits(self) -> None:
+        """Load models in the order they were named, until one would take the place of another. Raises ModelError."""
+        for name, offered in self.offered.items():
+            expected = _size(offered.folder) + _SPARE_BYTES
+            if self._loaded and self._most is not None and _resident() + expected > self._most:
+                return
+            self.get(name)
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """Names of what is in memory, the least recently asked first."""
+        return tuple(self._loaded)
+
+    def writing(self) -> list[Loaded]:
+        """Models that are writing texts now."""
+        return [one for one in self._loaded.values() if one.is_writing]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        while self._loaded:
+            self._loaded.popitem(last=False)[1].let_go()
+
+    def _make_room(self, expected: int) -> None:
+        while self._most is not None and _resident() + expected > self._most:
+            idle = [name for name, one in list(self._loaded.items()) if not one.is_writing]
+            if not expected:  # what was loaded just now is what is wanted
+                idle = [name for name in idle if name != next(reversed(self._loaded))]
+            if not idle:
+                return
+            self._loaded.pop(idle[0]).let_go()
+            gc.collect()
+            from tunesmith.models.lm import release_memory
+
+            release_memory()
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _resident() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)

@@ -1,0 +1,202 @@
+"""Texts over HTTP, read by the real client: those that *evaluate* wrote, however many are asked at once."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi")
+openai = pytest.importorskip("openai")
+
+from lm_case import context_of, echoes, job_of  # noqa: E402
+from web import Server  # noqa: E402
+
+from tunesmith.core.context import Limits as Machine  # noqa: E402
+from tunesmith.core.dataset import rows_of  # noqa: E402
+from tunesmith.deploy.server.bases import Bases  # noqa: E402
+from tunesmith.deploy.server.gate import Limits  # noqa: E402
+from tunesmith.deploy.server.served import Loaded, Offered, Store  # noqa: E402
+from tunesmith.models.methods import method as methods  # noqa: E402
+from tunesmith.models.resolve import fetch  # noqa: E402
+from tunesmith.tasks import task as tasks  # noqa: E402
+from tunesmith.training.systems import system as systems  # noqa: E402
+
+TEXTS = [f"The order {i} came late. {more}" for i, more in enumerate(["Nobody called.", "", "It rained.", "Yes"] * 3)]
+
+
+def _offered(folder, name, rows, *, seed=0, steps=3):  # so few that answers still differ from text to text
+    job = job_of(folder, text=True, steps=steps)
+    ctx = replace(context_of(folder / name), seed=seed)
+    fitted = systems.get("lm").fit(rows, echoes(4, start=90), job, ctx)
+    read = lambda: systems.get("lm").load(fitted.folder, fitted.job, ctx)  # noqa: E731
+    return Offered(
+        name, str(folder), "lm", tasks.get("rewrite"), (), "", ("text",), fitted.folder, None, read,
+        lambda: None, lambda given: list(given), ctx,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def offers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lm")
+    other = rows_of(echoes(24).texts, ["Parcel gone." for _ in range(24)])
+    return {"a": _offered(folder, "a", echoes(24)), "b": _offered(folder, "b", other, seed=1)}
+
+
+@pytest.fixture(scope="module")
+def expected(offers):
+    """What *evaluate* would write down: the answers of the system itself."""
+    return {name: list(o.read().predict(TEXTS, o.ctx).values) for name, o in offers.items()}
+
+
+@pytest.fixture(scope="module")
+def server(offers):
+    with Server(offers) as made:
+        yield made
+
+
+def _client(server, kind=openai.OpenAI):
+    return kind(base_url=server.address, api_key=server.key, max_retries=0)
+
+
+def _turns(text):
+    return [{"role": "user", "content": text}]
+
+
+def test_one_at_a_time_answers_are_those_of_evaluate(server, expected):
+    client = _client(server)
+    for name, values in expected.items():
+        for text, value in zip(TEXTS[:6], values, strict=False):
+            said = client.chat.completions.create(model=name, messages=_turns(text))
+            assert said.choices[0].message.content == (value or "")
+            whole = client.completions.create(model=name, prompt=text)
+            assert whole.choices[0].text == (value or "")
+            assert whole.usage.completion_tokens > 0
+    assert len(set(expected["a"])) > 1
+    assert expected["a"] != expected["b"]
+
+
+def test_streams_end_in_the_same_text(server, expected):
+    client = _client(server)
+    for text, value in zip(TEXTS[:4], expected["a"], strict=False):
+        options = {"include_usage": True}
+        parts = list(
+            client.chat.completions.create(model="a", messages=_turns(text), stream=True, stream_options=options)
+        )
+        said = "".join(part.choices[0].delta.content or "" for part in parts if part.choices)
+        assert said == (value or "")
+        assert parts[-1].usage.completion_tokens > 0
+        assert [p.choices[0].finish_reason for p in parts if p.choices][-1] in ("stop", "length")
+
+
+def test_many_at_once_for_two_adapters_get_the_same_answers(server, expected):
+    async def ask():
+        client = _client(server, openai.AsyncOpenAI)
+        wanted = [(name, text) for text in TEXTS for name in ("a", "b")]
+        said = await asyncio.gather(
+            *(client.chat.completions.create(model=name, messages=_turns(text)) for name, text in wanted)
+        )
+        return [one.choices[0].message.content for one in said]
+
+    both = [value or "" for pair in zip(expected["a"], expected["b"], strict=True) for value in pair]
+    assert asyncio.run(ask()) == both
+    loaded = [server.engine.store.get(name) for name in ("a", "b")]
+    assert all(not one.is_writing for one in loaded)
+
+
+def test_limits_and_stops_of_a_request_are_obeyed(server, expected):
+    client = _client(server)
+    one = client.chat.completions.create(model="a", messages=_turns(TEXTS[0]), max_tokens=2)
+    assert one.usage.completion_tokens == 2
+    assert one.choices[0].finish_reason == "length"
+    whole = next(value for value in expected["a"] if value and len(value) > 6)
+    at = next(i for i in range(2, len(whole)) if whole.index(whole[i : i + 2]) == i)
+    text, stop = TEXTS[expected["a"].index(whole)], whole[at : at + 2]
+    for stream in (False, True):
+        said = client.chat.completions.create(model="a", messages=_turns(text), stop=[stop], stream=stream)
+        got = "".join(p.choices[0].delta.content or "" for p in said) if stream else said.choices[0].message.content
+        assert got == whole[: whole.index(stop)]
+    drawn = [
+        client.chat.completions.create(model="a", messages=_turns(text), temperature=1.9, seed=s) for s in (1, 1, 2, 3)
+    ]
+    texts = [one.choices[0].message.content for one in drawn]
+    assert texts[0] == texts[1]
+    long = "word " * 3000
+    with pytest.raises(openai.BadRequestError, match="tokens"):
+        client.chat.completions.create(
+            model="a", messages=[*_turns(long), {"role": "assistant", "content": "x"}, *_turns("y")]
+        )
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="a", messages=[{"role": "assistant", "content": "x"}])
+
+
+def test_a_client_that_goes_away_stops_the_writing(server):
+    client = _client(server)
+    stream = client.chat.completions.create(
+        model="a", messages=_turns(TEXTS[0]), stream=True, temperature=2.0, max_tokens=900
+    )
+    next(iter(stream))
+    stream.close()
+    loaded = server.engine.store.get("a")
+    for _ in range(200):
+        if not loaded.is_writing:
+            break
+        time.sleep(0.05)
+    assert not loaded.is_writing
+
+
+def test_adapters_share_the_tensors_of_one_base_and_leave_them_as_they_are(offers):
+    store = Store(offers, None)
+    a, b = store.get("a").lm, store.get("b").lm
+    base = next(iter(store._bases._read.values()))
+    held = {name: t.data_ptr() for name, t in base.model.named_parameters()}
+    for lm in (a, b):
+        mine = {t.data_ptr() for t in lm.model.parameters()}
+        assert set(held.values()) <= mine
+    assert a.template is b.template
+    alone = base.first_logits([[5, 6, 7]])
+    a.first_logits([[5, 6, 7]])
+    np.testing.assert_array_equal(base.first_logits([[5, 6, 7]]), alone)
+    assert not np.allclose(a.first_logits([[5, 6, 7]]), b.first_logits([[5, 6, 7]]))
+    store.clear()
+    assert not store._bases._read
+
+
+def test_a_method_that_changes_the_base_gets_one_of_its_own(offers, tmp_path, monkeypatch):
+    o = offers["a"]
+    bases = Bases()
+    lm = fetch(o.read().job.lm, o.ctx.emit)
+    first = bases.open(lm, Machine(), o.folder / "adapter")
+    monkeypatch.setattr("tunesmith.deploy.server.bases._BESIDE", ())
+    second = bases.open(lm, Machine(), o.folder / "adapter")
+    assert not {t.data_ptr() for t in first.model.parameters()} & {t.data_ptr() for t in second.model.parameters()}
+    np.testing.assert_allclose(first.first_logits([[5, 6]]), second.first_logits([[5, 6]]), atol=1e-5)
+    assert "lora" in methods.names()
+
+
+def test_what_was_not_asked_for_longest_is_forgotten_when_memory_is_short(offers):
+    store = Store(offers, 1)
+    first = store.get("a")
+    assert isinstance(first, Loaded)
+    store.get("b")
+    assert store.loaded == ("b",)
+    assert (
+        store.get("a").answer(TEXTS[:1], None)[0].value
+        == offers["a"].read().predict(TEXTS[:1], offers["a"].ctx).values[0]
+    )
+    assert store.loaded == ("a",)
+    store.load_what_fits()
+    assert store.loaded == ("a",)
+    store.clear()
+    plenty = Store(offers, None)
+    plenty.load_what_fits()
+    assert plenty.loaded == ("a", "b")
+
+
+def test_an_answer_longer_than_it_may_take_is_broken_off(offers):
+    with Server(offers, limits=Limits(answer_s=0.05)) as made:
+        client = _client(made)
+        with pytest.raises(openai.InternalServerError) as refused:
+            client.chat.completions.create(model="a", messages=_turns(TEXTS[0]), temperature=2.0, max_tokens=900)
+        assert refused.value.status_code == 503
