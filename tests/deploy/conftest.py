@@ -29,10 +29,20 @@ def tickets(n=150, seed=0):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """tfidf and frozen on a tiny encoder."""
+    return _run(tmp_path_factory, ["majority", "tfidf", "frozen"], "60s")
+
+
+@pytest.fixture(scope="session")
+def finished_tuned(tmp_path_factory):
+    """The tiny encoder tuned; for slow tests."""
+    return _run(tmp_path_factory, ["majority", "encoder"], "10m")
+
+
+def _run(tmp_path_factory, rungs, budget):
     encoder = tiny_encoder(tmp_path_factory.mktemp("models") / "encoder")
-    model = {"encoder": f"folder:{encoder}", "lm": "none", "only": ["majority", "tfidf", "frozen"]}
+    model = {"encoder": f"folder:{encoder}", "lm": "none", "only": rungs}
     out = tmp_path_factory.mktemp("runs") / "tickets"
-    run = ts.run(tickets(), out=out, target="kind", inputs=["message"], budget="60s", threads=1, model=model)
+    run = ts.run(tickets(), out=out, target="kind", inputs=["message"], budget=budget, threads=1, model=model)
     return run.folder
 
 
@@ -44,3 +54,8 @@ def tfidf(finished):
 @pytest.fixture
 def frozen(finished):
     return shipped(finished, system="frozen")
+
+
+@pytest.fixture
+def tuned(finished_tuned):
+    return shipped(finished_tuned, system="encoder")

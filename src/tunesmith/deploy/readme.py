@@ -23,7 +23,10 @@ def readme(model: Shipped, done: Exported, made: Made, package: str) -> str:
     labels = ", ".join(model.job.labels[:20]) + (" …" if len(model.job.labels) > 20 else "")
     gap = "none stated" if c.logits is None else f"largest {c.logits[0]:.2g}, mean {c.logits[1]:.2g} (n = {c.logits_n})"
     time = done.timed
-    told = f"{time['wall_ms_p50']:.1f} ms (median), {time['wall_ms_p95']:.1f} ms (95 %)" if time else "not measured"
+    told = "not measured"
+    if time:
+        told = f"{time['cpu_ms_p50']:.1f} ms of one core (95 %: {time['cpu_ms_p95']:.1f} ms)"
+        told += f", {time['wall_ms_p50']:.1f} ms by the clock"
     lines = [
         f"# {model.run} ({form})",
         "",
@@ -59,7 +62,7 @@ def readme(model: Shipped, done: Exported, made: Made, package: str) -> str:
         f"{c.interval[0]:+.4f} to {c.interval[1]:+.4f}) |",
         f"| difference of logits | {gap} |",
         f"| size | {done.size / 1e6:,.1f} MB |",
-        f"| one answer, one thread | {told} |",
+        f"| one answer, one thread, median | {told} |",
         "",
         "## Licences",
         "",

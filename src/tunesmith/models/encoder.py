@@ -90,8 +90,13 @@ class Encoder:
         """The encoder in a transformers folder, in fp32 on `limits.device`.
 
         Pooling, window and prefix are what the folder's sentence-transformers files say (mean, the model's own
-        window and none without them). Raises ModelError if the folder asks for something else than these.
+        window and none without them). A folder that was exported to ONNX is read by onnxruntime.
+        Raises ModelError if the folder asks for something else than these.
         """
+        if (folder / "model.onnx").is_file() and (folder / "encoder.json").is_file():
+            from tunesmith.models.onnx_encoder import OnnxEncoder
+
+            return OnnxEncoder.load(folder, limits)
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -167,8 +172,6 @@ class Encoder:
         An empty text gets the vector of the special tokens alone (zeros if the model has none).
         tick: told how many more of the n texts are done.
         """
-        import torch
-
         distinct = list(dict.fromkeys(texts))
         place = {text: i for i, text in enumerate(distinct)}
         rows = np.array([place[text] for text in texts], dtype=np.int64)
@@ -177,16 +180,22 @@ class Encoder:
         left = np.bincount(windows.owner, minlength=len(distinct))
         sums = np.zeros((len(distinct), self.width), dtype=np.float64)
         parts = np.zeros((len(windows), self.width), dtype=np.float32)
-        with torch.inference_mode():
-            for batch in batches([len(ids) for ids in windows.ids], tokens=TOKENS_PER_BATCH):
-                parts[batch] = self.forward([windows.ids[i] for i in batch]).float().cpu().numpy()
-                if tick is not None:
-                    owners = windows.owner[batch]
-                    np.subtract.at(left, owners, 1)
-                    tick(int(copies[[i for i in set(owners.tolist()) if left[i] == 0]].sum()))
+        for batch in batches([len(ids) for ids in windows.ids], tokens=TOKENS_PER_BATCH):
+            parts[batch] = self.read([windows.ids[i] for i in batch])
+            if tick is not None:
+                owners = windows.owner[batch]
+                np.subtract.at(left, owners, 1)
+                tick(int(copies[[i for i in set(owners.tolist()) if left[i] == 0]].sum()))
         # Summed in the order of the text, not of the batches: the same bits whatever was read together.
         np.add.at(sums, windows.owner, parts * windows.weight[:, None])
         return _unit(sums)[rows].astype(np.float32)
+
+    def read(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """(windows, width) unit vectors of some windows of one length, without gradients."""
+        import torch
+
+        with torch.inference_mode():
+            return cast("NDArray[np.float32]", self.forward(ids).float().cpu().numpy())
 
     def forward(self, ids: Sequence[Sequence[int]], *, packed: bool = False) -> torch.Tensor:
         """(windows, width) unit vectors of some windows, with gradients where the module has them.

@@ -43,19 +43,6 @@ def copy_base(model: Shipped, draft: Path) -> None:
         shutil.copytree(base_folder(model), draft / BASE / model.base.kind, ignore=_LEFT_OUT)
 
 
-def copy_words(source: Path, place: Path) -> None:
-    """Tokenizer and what else is no weight, of a base model or of an adapter that brings its own."""
-    place.mkdir(parents=True, exist_ok=True)
-    for file in sorted(source.iterdir()):
-        if file.is_file() and file.suffix in (".json", ".txt", ".model", ".jinja") and file.name not in _OF_WEIGHTS:
-            shutil.copyfile(file, place / file.name)
-
-
-_OF_WEIGHTS = {
-    "config.json", "generation_config.json", "adapter_config.json", "method.json", "model.safetensors.index.json",
-}  # fmt: skip
-
-
 def merged_lm(model: Shipped) -> LanguageModel:
     """The language model with the adapter folded into its weights, float32."""
     from tunesmith.models.lm import LanguageModel
@@ -81,8 +68,10 @@ def save_merged_lm(model: Shipped, place: Path, *, half: bool = False) -> None:
         lm.template.tokenizer.save_pretrained(place)
 
 
-def save_merged_encoder(model: Shipped, place: Path) -> None:
-    """The tuned encoder, adapter folded in, as a transformers folder with its pooling."""
+def save_merged_encoder(model: Shipped, place: Path, *, half: bool = False) -> None:
+    """The tuned encoder, adapter folded in, as a transformers folder with its pooling. half: in float16."""
+    import torch
+
     from tunesmith.models.quiet import silent
     from tunesmith.training.adapters import load_adapter
 
@@ -90,7 +79,7 @@ def save_merged_encoder(model: Shipped, place: Path) -> None:
     assert model.job.encoder is not None
     encoder: Any = load_adapter(model.adapter, model.job.encoder, model.ctx)
     with silent():
-        encoder.module.save_pretrained(place)
+        (encoder.module.to(torch.float16) if half else encoder.module).save_pretrained(place)
         encoder.tokenizer.save_pretrained(place)
     source = base_folder(model)
     for name in ("modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"):
