@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-from tunesmith.cli import data, exporting, machine, serving, training
+from tunesmith.cli import data, exporting, machine, serving, studio, training
 from tunesmith.cli.options import Debug
 from tunesmith.core.errors import TunesmithError
 from tunesmith.training.parallel import is_launched
@@ -35,6 +35,7 @@ for _name, _command_of in (
     ("findings", data.findings), ("trace", data.trace),
     ("export", exporting.export),
     ("serve", serving.serve),
+    ("studio", studio.studio),
     ("list", machine.list_), ("doctor", machine.doctor), ("runs", machine.runs), ("cache", machine.cache),
 ):  # fmt: skip
     app.command(_name)(_command_of)

@@ -282,6 +282,8 @@ def _lock(folder: Path) -> typing.IO[str]:
             import fcntl
 
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle.truncate(0)
+            print(os.getpid(), file=handle, flush=True)  # who it is, for whoever wants to follow or stop it
     except OSError as error:
         handle.close()
         raise RunError(

@@ -1,0 +1,12 @@
+"""The pages, one module each: it registers the addresses that it answers."""
+
+from __future__ import annotations
+
+from tunesmith.studio.pages import result, rows, runs
+from tunesmith.studio.served import Served
+
+
+def register(served: Served) -> None:
+    """Make every page known to NiceGUI."""
+    for module in (runs, result, rows):
+        module.register(served)
