@@ -34,7 +34,7 @@ for _name, _command_of in (
     ("curate", data.curate), ("evidence", data.evidence), ("contrast", data.contrast), ("value", data.value_),
     ("findings", data.findings), ("trace", data.trace),
     ("export", exporting.export),
-    ("serve", serving.serve),
+    ("serve", serving.serve), ("feedback", serving.feedback),
     ("studio", studio.studio),
     ("list", machine.list_), ("doctor", machine.doctor), ("runs", machine.runs), ("cache", machine.cache),
 ):  # fmt: skip

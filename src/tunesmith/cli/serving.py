@@ -1,4 +1,4 @@
-"""Commands that answer others: serve."""
+"""Commands that answer others: serve, and feedback, which makes rows to review of what was asked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from tunesmith.cli.options import Json
+from tunesmith.cli.printing import print_json
 from tunesmith.core.errors import ConfigError
 
 
-def serve(
+def serve(  # noqa: PLR0913
     runs: Annotated[
         list[str] | None, typer.Argument(help="run folders, or NAME=FOLDER to choose a name", show_default=False)
     ] = None,
@@ -25,6 +27,9 @@ def serve(
     max_new_tokens: Annotated[int, typer.Option(help="most tokens written for one request")] = 1024,
     timeout: Annotated[float, typer.Option(help="seconds for one answer, waiting included")] = 60.0,
     queue: Annotated[int, typer.Option(help="texts that may wait; more are told to come again (429)")] = 512,
+    keep_inputs: Annotated[
+        Path | None, typer.Option(help="file to add what is asked to, personal data replaced (default: kept nowhere)")
+    ] = None,
 ) -> None:
     """Answer over HTTP on this machine: labels and fields, and texts in OpenAI's form."""
     from tunesmith.deploy.server.run import require_extra
@@ -40,6 +45,7 @@ def serve(
     require_extra()
     from tunesmith.core.config import parse_bytes
     from tunesmith.deploy.server.app import make_app
+    from tunesmith.deploy.server.feedback import Kept
     from tunesmith.deploy.server.gate import Limits
     from tunesmith.deploy.server.keys import Key, hash_of, read_keys
     from tunesmith.deploy.server.keys import new_key as made_key
@@ -51,7 +57,8 @@ def serve(
     key = None if keys is not None else made_key()
     known = read_keys(keys) if keys is not None else [Key("default", hash_of(str(key)))]
     offered = offered_by(runs, system=system)
-    app = make_app(offered, known, limits=limits, max_memory_bytes=memory, waiting=queue)
+    noted = None if keep_inputs is None else Kept(keep_inputs)
+    app = make_app(offered, known, limits=limits, max_memory_bytes=memory, waiting=queue, noted=noted)
     app.state.engine.store.load_what_fits()  # before anybody waits for it
     with listening(port) as sock:
         address = f"http://127.0.0.1:{sock.getsockname()[1]}"
@@ -67,6 +74,31 @@ def serve(
             f"""-d '{{"model": "{one.name}", {said}}}'"""
         )
         run(app, sock, drain_s=timeout)
+
+
+def feedback(
+    kept: Annotated[Path, typer.Argument(help="what  serve --keep-inputs  wrote", show_default=False)],
+    run: Annotated[Path, typer.Argument(help="the run that answered", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", help="folder for the batch", show_default=False)],
+    model: Annotated[str | None, typer.Option(help="the name it was served under, where there were several")] = None,
+    most: Annotated[int, typer.Option(help="rows at most, the least sure first")] = 200,
+    as_json: Json = False,
+) -> None:
+    """Make a batch to review of what a served model was asked, its answers as targets to correct."""
+    from tunesmith.feedback import make_batch
+
+    if most < 1:
+        raise ConfigError(f"--most {most}: expected at least 1.")
+    made = make_batch(kept, run, out=out, model=model, most=most)
+    folder = made.curated.folder
+    if as_json:
+        print_json({"folder": str(folder), "file": str(made.file), "rows": made.rows, "known": made.known,
+                    "repeated": made.repeated, "damaged": made.damaged})  # fmt: skip
+        return
+    left_out = (f"{made.known:,} in the run's data", f"{made.repeated:,} asked again", f"{made.damaged:,} damaged")
+    typer.echo(f"{made.rows:,} rows to review, the least sure first   (left out: {', '.join(left_out)})   {made.file}")
+    typer.echo(f"see: tunesmith findings {folder}   correct: tunesmith findings {folder} --edit ROW=ANSWER")
+    typer.echo(f"then: tunesmith run {made.file} …   the corrections hold wherever these rows come again")
 
 
 def _add(path: Path | None, name: str, requests: float | None, tokens: float | None) -> None:

@@ -28,11 +28,7 @@ from tunesmith.deploy.server.writing import Piece, Text, Wish
 from tunesmith.tasks import Message
 
 _BYTES_PER_TOKEN = 4  # of texts that no language model reads, for the limits of keys
-Noted = Callable[[Offered, Sequence[str], Sequence[Answer]], None]
-
-
-def _nothing(offered: Offered, texts: Sequence[str], answers: Sequence[Answer]) -> None:
-    """Keep nothing."""
+Noted = Callable[[Offered, Sequence[Any], Sequence[Answer]], None]
 
 
 def make_app(
@@ -42,9 +38,9 @@ def make_app(
     limits: Limits | None = None,
     max_memory_bytes: int | None = None,
     waiting: int = 512,
-    noted: Noted = _nothing,
+    noted: Noted | None = None,
 ) -> FastAPI:
-    """The application over these models. noted: what is done with texts and their answers (feedback.py)."""
+    """The application over these models. noted: is told of rows and their answers (feedback.py)."""
     limits = limits or Limits()
     engine = Engine(Store(offered, max_memory_bytes), waiting)
 
@@ -65,7 +61,9 @@ def make_app(
 class _Routes:
     """The endpoints."""
 
-    def __init__(self, app: FastAPI, offered: dict[str, Offered], engine: Engine, limits: Limits, noted: Noted) -> None:
+    def __init__(
+        self, app: FastAPI, offered: dict[str, Offered], engine: Engine, limits: Limits, noted: Noted | None
+    ) -> None:
         self.offered, self.engine, self.limits, self.noted = offered, engine, limits, noted
         self.began = int(time.time())
         app.get("/health")(self.health)
@@ -143,7 +141,9 @@ class _Routes:
             if missing:
                 raise Refused(400, f"input: rows need {', '.join(map(repr, missing))}.", kind="missing_column")
         texts = offered.texts(given)
-        return offered, await self._said(offered, texts, rows.accept_at, request)
+        answers = await self._said(offered, texts, rows.accept_at, request)
+        await self._note(offered, given, answers)
+        return offered, answers
 
     async def _said(
         self, offered: Offered, texts: list[str], accept_at: float | None, request: Request
@@ -155,8 +155,12 @@ class _Routes:
         except TimeoutError as error:
             raise _too_late() from error
         _spend(request, sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN + 1)
-        self.noted(offered, texts, answers)
         return answers
+
+    async def _note(self, offered: Offered, rows: Sequence[Any], answers: Sequence[Answer]) -> None:
+        """Before an answer leaves, what was asked is written down, where that is wished."""
+        if self.noted is not None:
+            await asyncio.to_thread(self.noted, offered, rows, answers)
 
     async def _written(
         self, wish: Asked, turns: list[Message], limit: int | None, request: Request, *, chat: bool
@@ -169,6 +173,7 @@ class _Routes:
                 raise Refused(400, f"'{offered.name}' answers single texts: send one user message.", kind="turns")
             texts = [turns[0]["content"]]
             answer = (await self._said(offered, texts, None, request))[0]
+            await self._note(offered, texts, [answer])
             piece = Piece(answer.value or "", "stop")
             if wish.stream:
                 return StreamingResponse(reply.stream(_once(piece), False), media_type="text/event-stream")
@@ -199,7 +204,7 @@ class _Routes:
                     raise Refused(503, "the answer was broken off; ask again.", kind="broken_off", retry_s=1)
                 if piece.finish is not None:
                     _spend(request, piece.prompt_tokens + piece.written_tokens)
-                    self.noted(offered, [text.wish.messages[-1]["content"]], [Answer(piece.text)])
+                    await self._note(offered, [text.wish.messages[-1]["content"]], [Answer(piece.text)])
                 yield piece
                 if piece.finish is not None:
                     return
