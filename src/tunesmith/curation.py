@@ -32,6 +32,7 @@ from tunesmith.evaluation.experiments import kept_evidence
 from tunesmith.pipeline import Request
 from tunesmith.planning import open_plan, paths_of
 from tunesmith.reviewing import accept_or_reject, parse_chosen, places_of, request_for
+from tunesmith.tracing import load_curation
 
 
 @dataclass(frozen=True)
@@ -96,16 +97,28 @@ def _curated(request: Request, listeners: Iterable[Listener]) -> Curated:
         before = _ingested(run, config.data)
         after = run.stage(curate, before, reviewed(config.curate, before, paths_of(config.data), run.emit))
         findings = load_findings(folder / "02-curate" / "findings.parquet")
-        profile = {
-            "title": paths_of(config.data)[0].name, "run": str(folder), **compare(before, after, findings),
-            **kept_evidence(folder, as_read(before), findings),
-        }  # fmt: skip
+        profile = _profile(folder, paths_of(config.data)[0].name, before, after, findings)
         files = write_cleaned(before, after, config.data, folder)
         files.append(_write_findings(before, findings, folder / "findings.csv"))
         write_json(folder / "profile.json", profile)
         write_profile(profile, folder / "profile.html")
     places = tuple(places_of(before, findings))
     return Curated(folder, (*files, folder / "profile.html", folder / "profile.json"), profile, tuple(findings), places)
+
+
+def profile_of(folder: Path) -> dict[str, Any]:
+    """The before/after profile of a run that was curated, as profile.json has it; nothing is written.
+
+    Raises RunError if the run has not got that far.
+    """
+    request = request_for(folder)
+    _, after, findings = load_curation(folder)
+    return _profile(folder, paths_of(request.config.data)[0].name, Dataset.load(folder / "01-ingest"), after, findings)
+
+
+def _profile(folder: Path, title: str, before: Dataset, after: Dataset, findings: Sequence[Finding]) -> dict[str, Any]:
+    kept = kept_evidence(folder, as_read(before), findings)
+    return {"title": title, "run": str(folder), **compare(before, after, findings), **kept}
 
 
 def _ingested(run: Run, options: IngestOptions) -> Dataset:

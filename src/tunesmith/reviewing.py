@@ -16,7 +16,7 @@ from tunesmith.core.errors import ConfigError, did_you_mean
 from tunesmith.core.findings import Action, Field, Finding
 from tunesmith.data.comparison import where_of
 from tunesmith.data.curate import positions
-from tunesmith.data.reviews import Review, Ruling, append_reviews, reviews_beside
+from tunesmith.data.reviews import Review, Ruling, append_reviews, read_reviews, reviews_beside
 from tunesmith.data.steps import step as registry
 from tunesmith.pipeline import Request, prepare
 from tunesmith.planning import paths_of
@@ -94,7 +94,7 @@ def accept_or_reject(
                 raise ConfigError(f"row {row} {what}{choice}.", hint=f"tunesmith findings {folder}  lists them.")
         picked |= found
     kept = [f for f in picked.values() if verdict == "reject" or not rows.is_test(f.id)]
-    return rows.write([_ruling(f, rows.hash_of(f.id), verdict) for f in kept], by)
+    return rows.write([ruling_on(f, rows.hash_of(f.id), verdict) for f in kept], by)
 
 
 def edit(folder: Path, row: int, value: str, *, field: Field = "target", step: str = "", by: str | None = None) -> int:
@@ -113,9 +113,24 @@ def edit(folder: Path, row: int, value: str, *, field: Field = "target", step: s
     return rows.write([ruling], by)
 
 
+def withdraw(folder: Path, rows: frozenset[int] | None, *, by: str | None = None) -> int:
+    """Take back whatever was decided about these rows (None: about any); returns how many decisions that were.
+
+    The lines stay in the file; one more says that they hold no longer. Raises ConfigError for a row that is not there.
+    """
+    known = _Rows.open(folder)
+    for row in sorted(rows or ()):
+        known.require_row(row, changing=False)
+    wanted = None if rows is None else {known.hash_of(row) for row in rows}
+    held = read_reviews(reviews_of(request_for(folder))).holding()
+    back = [replace(r, verdict="withdraw", value=None, does="") for r in held if wanted is None or r.row in wanted]
+    return known.write(back, by)
+
+
 def review(
     folder: Path, edits: Sequence[tuple[int, str]] = (), *, accept: str | None = None, reject: str | None = None,
-    steps: Sequence[str] = (), kind: str | None = None, field: str = "target", by: str | None = None,
+    withdrawn: str | None = None, steps: Sequence[str] = (), kind: str | None = None, field: str = "target",
+    by: str | None = None,
 ) -> int:  # fmt: skip
     """Append what a command line asks for, verdicts on rows ("3,5-9", "all") of some steps, and edits; how many."""
     if field not in get_args(Field):
@@ -127,6 +142,8 @@ def review(
         if rows is not None:
             chosen = [Chosen(parse_rows(rows), step, kind) for step in steps or ("",)]
             written += accept_or_reject(folder, verdict, chosen, by=by)  # type: ignore[arg-type]
+    if withdrawn is not None:
+        written += withdraw(folder, parse_rows(withdrawn), by=by)
     for row, value in edits:
         written += edit(folder, row, value, field=field, step=steps[0] if steps else "", by=by)  # type: ignore[arg-type]
     return written
@@ -230,7 +247,8 @@ def places_of(data: Dataset, findings: Sequence[Finding]) -> list[str]:
     return [where_of(row) for row in rows.to_pylist()]
 
 
-def _ruling(finding: Finding, row: str, verdict: Literal["accept", "reject"]) -> Ruling:
+def ruling_on(finding: Finding, row: str, verdict: Literal["accept", "reject"]) -> Ruling:
+    """What a verdict on a finding makes hold. row: content hash of its row."""
     if verdict == "reject":
         return Ruling(row, finding.step, finding.kind, "reject", finding.field)
     if finding.fix is not None:

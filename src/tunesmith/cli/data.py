@@ -178,6 +178,7 @@ def findings(  # noqa: PLR0913
     action: Annotated[str | None, typer.Option(help="only what was dropped, fixed, flagged or kept")] = None,
     accept: Annotated[str | None, typer.Option(help="do what is found in these rows: 3,5,10-20 or all")] = None,
     reject: Annotated[str | None, typer.Option(help="leave these rows as they were")] = None,
+    withdraw: Annotated[str | None, typer.Option(help="take back what was decided about these rows")] = None,
     edit: Annotated[list[str] | None, typer.Option("--edit", help="ROW=VALUE: the right target (repeat)")] = None,
     field: Annotated[str, typer.Option(help="what --edit replaces: target or text")] = "target",
     by: Annotated[str | None, typer.Option("--by", help="who decides")] = None,
@@ -195,7 +196,7 @@ def findings(  # noqa: PLR0913
 
     steps = [name.replace("-", "_") for name in step or ()]
     edits = [_edit_of(pair) for pair in edit or ()]
-    if accept is None and reject is None and not edits:
+    if accept is None and reject is None and withdraw is None and not edits:
         listed = Listed.open(folder, steps=steps, kind=kind, action=action)
         if as_json:
             print_json(listed.to_json())
@@ -206,7 +207,9 @@ def findings(  # noqa: PLR0913
             if (folder / "08-evaluate" / "stage.json").exists():
                 typer.echo(f"where the model fails, what to label next:  tunesmith findings {folder} --model")
         return
-    written = review(folder, edits, accept=accept, reject=reject, steps=steps, kind=kind, field=field, by=by)
+    written = review(
+        folder, edits, accept=accept, reject=reject, withdrawn=withdraw, steps=steps, kind=kind, field=field, by=by
+    )
     if as_json:
         print_json({"written": written, "folder": str(folder)})
     else:

@@ -12,7 +12,8 @@ from tunesmith.core.files import whole
 # "keep": a reviewer found the Finding wrong, so nothing is done and nothing is held against the row.
 Action = Literal["drop", "fix", "flag", "keep"]
 Field = Literal["text", "target"]
-Verdict = Literal["accept", "reject", "edit"]
+# "withdraw" takes an earlier decision back: nothing holds any more.
+Verdict = Literal["accept", "reject", "edit", "withdraw"]
 
 
 @dataclass(frozen=True)

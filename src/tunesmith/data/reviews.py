@@ -58,9 +58,9 @@ class Reviews:
     damaged: tuple[tuple[int, str], ...] = ()
 
     def holding(self) -> tuple[Ruling, ...]:
-        """The last Ruling for each row, step and kind, in order of row, step and kind."""
+        """The last Ruling for each row, step and kind that was not withdrawn, in order of row, step and kind."""
         last = {(r.ruling.row, r.ruling.step, r.ruling.kind): r.ruling for r in self.lines}
-        return tuple(last[key] for key in sorted(last))
+        return tuple(last[key] for key in sorted(last) if last[key].verdict != "withdraw")
 
 
 def reviews_beside(paths: Sequence[Path]) -> Path:

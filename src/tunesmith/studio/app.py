@@ -8,10 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.errors import ConfigError, MissingExtra, RunError
+from tunesmith.core.errors import ConfigError, MissingExtra, RunError, TunesmithError
+from tunesmith.curation import profile_of
+from tunesmith.evaluation.curation_page import render_profile
 from tunesmith.evaluation.page import style_sheet
+from tunesmith.studio import frame, jobs
 from tunesmith.studio.gate import Gate
 from tunesmith.studio.served import Served
+from tunesmith.studio.uploading import fresh_run, receive
+
+UPLOAD = "/uploads"
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # The report is a file of ours without scripts; if it ever were not, it still could run none and reach nothing.
@@ -21,11 +27,11 @@ _REPORT = {
 }
 
 
-def application(served: Served) -> Any:
+def application(served: Served, *, max_upload: int = 1 << 30) -> Any:
     """The FastAPI application with every page; one per process, for NiceGUI's is. MissingExtra without NiceGUI."""
     try:
-        from fastapi import FastAPI, HTTPException
-        from fastapi.responses import FileResponse, Response
+        from fastapi import FastAPI, HTTPException, Request
+        from fastapi.responses import FileResponse, JSONResponse, Response
         from nicegui import ui
     except ImportError as error:
         raise MissingExtra("the studio", "studio") from error
@@ -49,6 +55,25 @@ def application(served: Served) -> Any:
             raise HTTPException(404, "this run has no report yet.")
         return FileResponse(file, media_type="text/html; charset=utf-8", headers=_REPORT)
 
+    def data(name: str) -> Any:
+        try:
+            profile = profile_of(served.run(name))
+        except TunesmithError as error:
+            raise HTTPException(404, str(error)) from error
+        return Response(render_profile(profile), media_type="text/html; charset=utf-8", headers=_REPORT)
+
+    async def upload(request: Any) -> Any:
+        try:
+            file = await receive(served.root, request.query_params.get("name", ""), request.stream(), most=max_upload)
+            folder = fresh_run(served.root, file)
+            jobs.start(served, folder, "plan", source=file)
+        except TunesmithError as error:
+            return JSONResponse({"message": error.message, "hint": error.hint or ""}, status_code=422)
+        return JSONResponse({"address": frame.link(folder.name)})
+
+    upload.__annotations__["request"] = Request  # FastAPI reads it, and it is imported above only
+    app.put(UPLOAD)(upload)
+    app.get("/runs/{name}/data.html")(data)
     app.get("/assets/studio.css")(style)
     app.get("/assets/studio.js")(script)
     app.get("/runs/{name}/report.html")(report)
@@ -71,14 +96,14 @@ def serve(
     """
     served = Served.of(runs)
     token = secrets.token_urlsafe(32)
-    app = application(served)
+    app = application(served, max_upload=max_upload)
     import uvicorn
 
     sock = _listening(host, port)
     taken = int(sock.getsockname()[1])
     names = LOOPBACK if host in LOOPBACK else (host,)
     shown = {name: f"[{name}]:{taken}" if ":" in name else f"{name}:{taken}" for name in names}
-    gate = Gate(app, token=token, hosts=frozenset(shown.values()), uploads={"/uploads": max_upload})
+    gate = Gate(app, token=token, hosts=frozenset(shown.values()), uploads={UPLOAD: max_upload})
     ready(f"http://{shown[host]}/?token={token}")
     config = uvicorn.Config(gate, log_level="warning", access_log=False, server_header=False, lifespan="on")
     uvicorn.Server(config).run(sockets=[sock])

@@ -22,6 +22,10 @@ STATES = {
 }  # fmt: skip
 
 
+# Number of the process that the studio started in a run folder; it takes seconds until that holds the lock.
+STARTED = ".worker"
+
+
 @dataclass(frozen=True)
 class Served:
     """root: the folder whose children are the runs. shown: how it was named on the command line."""
@@ -100,15 +104,26 @@ def state_of(folder: Path, progress: Progress) -> str:
 
 
 def worker(folder: Path) -> psutil.Process | None:
-    """The process that works in a run folder: the one whose number is in its lock and that has the lock open."""
+    """The process that works in a run folder: one that has its lock open, or that the studio started there."""
     lock = folder.resolve() / ".lock"
+    process = _process(lock)
     try:
-        pid = int(lock.read_text(encoding="utf-8") or 0)
-        process = psutil.Process(pid)
-        held = any(opened.path == str(lock) for opened in process.open_files())
+        if process is not None and any(opened.path == str(lock) for opened in process.open_files()):
+            return process
+        process = _process(folder / STARTED)
+        if process is not None and process.status() != psutil.STATUS_ZOMBIE:
+            words = process.cmdline()  # the number may be another process's by now
+            return process if "tunesmith.studio.worker" in words and str(folder) in words else None
+    except psutil.Error:
+        pass
+    return None
+
+
+def _process(file: Path) -> psutil.Process | None:
+    try:
+        return psutil.Process(int(file.read_text(encoding="utf-8") or 0))
     except (OSError, ValueError, psutil.Error):
         return None
-    return process if held else None
 
 
 def _last_touched(folder: Path) -> float:

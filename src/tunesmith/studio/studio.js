@@ -19,3 +19,40 @@ new MutationObserver(() => document.querySelectorAll("iframe.report").forEach(wa
   childList: true,
   subtree: true,
 });
+
+// A file goes to the studio as it is read from disk; what comes back is the address of its run.
+const send = (file, box) => {
+  const told = box.querySelector("[data-told]");
+  const request = new XMLHttpRequest();
+  const address = box.querySelector("input[data-upload]").dataset.upload;
+  request.open("PUT", `${address}?name=${encodeURIComponent(file.name)}`);
+  request.upload.onprogress = (event) => {
+    if (event.lengthComputable) told.textContent = `${file.name}: ${Math.round((100 * event.loaded) / event.total)} %`;
+  };
+  request.onerror = () => (told.textContent = "It did not arrive: it may be larger than the studio takes (--max-upload).");
+  request.onload = () => {
+    let said = {};
+    try {
+      said = JSON.parse(request.responseText);
+    } catch {
+      if (request.status === 413) said = { message: "The file is larger than the studio takes: see --max-upload." };
+    }
+    if (said.address) location.assign(said.address);
+    else told.textContent = `${said.message ?? "It was refused."} ${said.hint ?? ""}`;
+  };
+  told.textContent = `${file.name}: 0 %`;
+  request.send(file);
+};
+document.addEventListener("change", (event) => {
+  const input = event.target.closest?.("input[data-upload]");
+  if (input?.files.length) send(input.files[0], input.closest(".drop"));
+});
+document.addEventListener("dragover", (event) => {
+  if (event.target.closest?.(".drop")) event.preventDefault();
+});
+document.addEventListener("drop", (event) => {
+  const box = event.target.closest?.(".drop");
+  if (!box) return;
+  event.preventDefault();
+  if (event.dataTransfer.files.length) send(event.dataTransfer.files[0], box);
+});

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tunesmith.studio.pages import result, rows, runs
+from tunesmith.studio.pages import data, result, review, rows, runs
 from tunesmith.studio.served import Served
 
 
 def register(served: Served) -> None:
     """Make every page known to NiceGUI."""
-    for module in (runs, result, rows):
+    for module in (runs, result, data, review, rows):
         module.register(served)

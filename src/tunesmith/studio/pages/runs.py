@@ -9,6 +9,15 @@ from tunesmith.studio import frame
 from tunesmith.studio.served import Glance, Served, glance
 
 _MOST = 200
+# studio.js sends the file in pieces as it is read, and goes to the run's page.
+_NEW = frame.said(
+    '<section class="card drop" aria-labelledby="new-h"><h2 id="new-h">A new run</h2>'
+    "<p>Bring a table: csv, tsv, json, jsonl, parquet, xlsx, or a zip of them. It stays on this machine.</p>"
+    '<div class="acts"><label class="act primary" for="file">Choose a file</label>'
+    '<input class="hidden" type="file" id="file" data-upload="/uploads">'
+    '<span class="muted">or drop it here</span></div>'
+    '<p role="status" data-told></p></section>'
+)
 
 
 def register(served: Served) -> None:
@@ -19,6 +28,7 @@ def register(served: Served) -> None:
         folders = served.folders()
         seen = await frame.aside(lambda: [glance(folder) for folder in folders[:_MOST]])
         with frame.page("Runs"):
+            frame.html(_NEW)
             if not seen:
                 frame.text(f"No runs in {served.shown} yet.", css="absent")
             else:
