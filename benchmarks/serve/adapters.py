@@ -44,8 +44,8 @@ def _with_rank(folder: Path, rank: int) -> list[dict[str, Any]]:
         loading = [one(name) for name in names[1:]]
         with_all = server.resident
         # A prompt that an adapter has read already is not read again: what is left is what asking costs.
-        same = [one(names[0]) for _ in range(2 * _ADAPTERS)]
-        other = [one(name) for name in names * 2]
+        same = [one(names[0]) for _ in range(_ADAPTERS)]
+        other = [one(name) for name in names]
     extra = (float(np.median(other)) - float(np.median(same))) * 1000
     return [
         row(f"memory of {_ADAPTERS} adapters of rank {rank} over that of one", with_all / with_one, bar=1.3, unit="x",

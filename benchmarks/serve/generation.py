@@ -17,7 +17,7 @@ from running import Server, machine_load, messages
 from writing_server import BASE, SYSTEM, TOKENS
 
 CELL = "generation"
-_CLIENTS, _EACH = 8, 2
+_CLIENTS, _EACH = 8, 1
 HERE = Path(__file__).parent
 
 

@@ -47,22 +47,17 @@ def main() -> None:
     parser.add_argument("rank", type=int)
     parser.add_argument("--port", type=int, default=0)
     asked = parser.parse_args()
-    kind = task.get("rewrite")
-    prompt = replace(kind.prompt((), inputs=["text"], target="summary"), instruction=SYSTEM)
-    lm = resolve(BASE, "lm")
-    job = Job(kind, (), prompt, None, lm, RungPlan("lm"), {})
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    ctx = Context(asked.folder, 0, Limits(), EventLog(None))
-    about: dict[str, Any] = {"instruction": SYSTEM, "shots": [], "prior": None, "lengths": [2048, TOKENS],
-                             "settings": {}, "base": lm.uri}  # fmt: skip
-    offered = {"base": _offered("base", "zero_shot", asked.folder, job, ctx, lambda: PromptedFitted("", job, about))}
+    fitted, ctx = base_of(asked.folder)
+    job, about, lm = fitted.job, fitted.about, fitted.job.lm
+    short = replace(job, prompt=job.task.prompt((), inputs=["text"], target="summary"))
+    offered = {"base": _offered("base", "zero_shot", asked.folder, job, ctx, lambda: fitted)}
     for number in range(asked.adapters):
         name = f"adapter-{number:02d}-rank-{asked.rank}"
         at = asked.folder / name
         if not (at / "adapter" / "adapter_config.json").exists():
             _draw(at / "adapter", fetch(lm, ctx.emit), rank=asked.rank, seed=number)
-        read = lambda at=at: LmFitted(job, at, about)  # noqa: E731
-        offered[name] = _offered(name, "lm", at, job, ctx, read)
+        read = lambda at=at: LmFitted(short, at, about)  # noqa: E731
+        offered[name] = _offered(name, "lm", at, short, ctx, read)
     key = new_key()
     app = make_app(offered, [Key("bench", hash_of(key))])
     app.state.engine.store.get("base")
@@ -71,6 +66,18 @@ def main() -> None:
         print(f"key: {key}")
         print("try: it", flush=True)
         run(app, sock, drain_s=30)
+
+
+def base_of(folder: Path) -> tuple[PromptedFitted, Context]:
+    """The base with the system prompt, not read yet, and where it works."""
+    kind = task.get("rewrite")
+    prompt = replace(kind.prompt((), inputs=["text"], target="summary"), instruction=SYSTEM)
+    lm = resolve(BASE, "lm")
+    job = Job(kind, (), prompt, None, lm, RungPlan("lm"), {})
+    folder.mkdir(parents=True, exist_ok=True)
+    about: dict[str, Any] = {"instruction": SYSTEM, "shots": [], "prior": None, "lengths": [2048, TOKENS],
+                             "settings": {}, "base": lm.uri}  # fmt: skip
+    return PromptedFitted("", job, about), Context(folder, 0, Limits(), EventLog(None))
 
 
 def _offered(name: str, system: str, folder: Path, job: Job, ctx: Context, read: Callable[[], Any]) -> Offered:
@@ -92,7 +99,7 @@ def _draw(folder: Path, base: Path, *, rank: int, seed: int) -> None:
     for name, (n_out, n_in) in ((n, s) for n, s in shapes.items() if n.split(".")[-2] in kinds):
         at = f"base_model.model.{name.removesuffix('.weight')}"
         tensors[f"{at}.lora_A.weight"] = torch.randn(rank, n_in, generator=draw) / n_in**0.5
-        tensors[f"{at}.lora_B.weight"] = torch.randn(n_out, rank, generator=draw) * 0.01
+        tensors[f"{at}.lora_B.weight"] = torch.randn(n_out, rank, generator=draw) * 0.05
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "adapter_model.safetensors")
     about = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": 2 * rank, "lora_dropout": 0.0,

@@ -1,5 +1,6 @@
 """The server answers what *evaluate* answered, to whom it should, and refuses the rest without falling."""
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -23,7 +24,8 @@ pytest.importorskip("uvicorn")
 
 from web import HEAD, KEY, Server
 
-from tunesmith.deploy.server.gate import Limits
+from tunesmith.deploy.server.gate import Gate, Limits
+from tunesmith.deploy.server.served import Answer
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +264,7 @@ class _Slow:
     def answer(self, texts, accept_at):
         self.asked += texts
         self.go.wait(10)
-        return [None] * len(texts)
+        return [Answer("late", 1.0)] * len(texts)
 
     def writing(self):
         return []
@@ -294,6 +296,82 @@ def test_beyond_what_may_wait_the_engine_says_when_to_come_again():
     engine.close()
     with pytest.raises(Busy):
         engine.answer("m", ["e"])
+
+
+def test_a_full_queue_is_told_to_clients_and_empties_again(runs):
+    slow = _Slow()
+    with Server(runs, waiting=2) as made, ThreadPoolExecutor(2) as pool:
+        made.engine.store = slow
+        ask = lambda: made.ask("/v1/classify", {"input": ["x", "y"]})  # noqa: E731
+        first = pool.submit(ask)
+        _wait(lambda: slow.asked)
+        second = pool.submit(ask)
+        _wait(lambda: made.engine.n_waiting == 2)
+        status, reply, headers = ask()
+        assert (status, reply["error"]["type"], reply["error"]["code"]) == (429, "rate_limit_error", "busy")
+        assert int(headers["Retry-After"]) >= 1
+        assert made.ask("/health")[0] == 200
+        slow.go.set()
+        assert [one.result()[0] for one in (first, second)] == [200, 200]
+        assert ask()[0] == 200
+
+
+def test_what_is_under_way_is_answered_before_the_server_ends(runs):
+    slow = _Slow()
+    made = Server(runs)
+    made.engine.store = slow
+    with ThreadPoolExecutor(2) as pool:
+        asked = pool.submit(made.ask, "/v1/classify", {"input": "x"})
+        _wait(lambda: slow.asked)
+        ending = pool.submit(made.close)
+        _wait(lambda: _refused(made.port))
+        slow.go.set()
+        assert asked.result()[0] == 200
+        ending.result()
+
+
+def _refused(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return True
+    return False
+
+
+def test_who_does_not_take_an_answer_is_not_waited_for():
+    ended = []
+
+    async def writes(scope, receive, send):
+        try:
+            await receive()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+
+    async def asked():
+        sent = []
+
+        async def receive():
+            if not sent:
+                sent.append(1)
+                return {"type": "http.request", "body": b"{}", "more_body": False}
+            return await asyncio.Event().wait()
+
+        async def send(message):
+            if message["type"] == "http.response.body":
+                await asyncio.Event().wait()  # its buffers are full and stay so
+
+        gate = Gate(writes, keeper=Doorkeeper([Key("a", hash_of("k"))]), limits=Limits(body_s=0.1))
+        headers = [(b"host", b"localhost"), (b"authorization", b"Bearer k"), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/classify", "headers": headers}
+        await asyncio.wait_for(gate(scope, receive, send), 5)
+        return gate._under_way
+
+    assert asyncio.run(asked()) == 0
+    assert ended == [True]
 
 
 def test_an_answer_that_takes_too_long_is_503_and_a_fault_names_no_text(runs, caplog):

@@ -18,6 +18,7 @@ from tunesmith.core.dataset import rows_of  # noqa: E402
 from tunesmith.deploy.server.bases import Bases  # noqa: E402
 from tunesmith.deploy.server.gate import Limits  # noqa: E402
 from tunesmith.deploy.server.served import Loaded, Offered, Store  # noqa: E402
+from tunesmith.models.continuous import Writing  # noqa: E402
 from tunesmith.models.methods import method as methods  # noqa: E402
 from tunesmith.models.resolve import fetch  # noqa: E402
 from tunesmith.tasks import task as tasks  # noqa: E402
@@ -105,6 +106,40 @@ def test_many_at_once_for_two_adapters_get_the_same_answers(server, expected):
     assert all(not one.is_writing for one in loaded)
 
 
+@pytest.mark.slow
+def test_of_many_written_together_995_in_1000_are_those_of_evaluate_and_the_rest_was_a_tie(offers):
+    o = offers["a"]
+    texts = [
+        f"{word} {n} came {how}" for n in range(80) for word, how in (("Order", "late"), ("Box", "broken"), ("It", ""))
+    ]
+    texts += [f"{'very ' * (n % 40)}late, number {n}" for n in range(160)]
+    wanted = [value or "" for value in o.read().predict(texts, o.ctx).values]
+
+    async def ask(server):
+        client = _client(server, openai.AsyncOpenAI)
+        return await asyncio.gather(
+            *(client.chat.completions.create(model="a", messages=_turns(text)) for text in texts)
+        )
+
+    with Server(offers, waiting=1000, limits=Limits(at_once=1000, answer_s=600)) as made:
+        got = [one.choices[0].message.content for one in asyncio.run(ask(made))]
+    assert len(set(wanted)) > 20
+    different = [at for at, (a, b) in enumerate(zip(got, wanted, strict=True)) if a != b]
+    assert len(different) <= 0.005 * len(texts)
+    asked = o.read().answers(o.ctx)
+    for at in different:
+        assert _closest(asked, texts[at]) < 1e-4
+
+
+def _closest(asked, text):
+    """The least difference between the two likeliest tokens on the way of the answer."""
+    ids = asked.asker.ask(text, room=asked.lengths.room).ids
+    written = asked.lm.generate([ids], max_new_tokens=asked.lengths.max_new_tokens, break_loops=True)[0].ids
+    logits = asked.lm.first_logits([[*ids, *written[:n]] for n in range(len(written) + 1)])
+    top = np.sort(logits, axis=1)[:, -2:]
+    return float((top[:, 1] - top[:, 0]).min())
+
+
 def test_limits_and_stops_of_a_request_are_obeyed(server, expected):
     client = _client(server)
     one = client.chat.completions.create(model="a", messages=_turns(TEXTS[0]), max_tokens=2)
@@ -161,6 +196,22 @@ def test_adapters_share_the_tensors_of_one_base_and_leave_them_as_they_are(offer
     assert not np.allclose(a.first_logits([[5, 6, 7]]), b.first_logits([[5, 6, 7]]))
     store.clear()
     assert not store._bases._read
+
+
+def test_only_models_asked_lately_keep_their_prompts(offers, monkeypatch):
+    monkeypatch.setattr("tunesmith.deploy.server.served._KEPT_TOKENS", 3)
+    store = Store(offers, None)
+    a = store.get("a")
+    one = Writing([5, 6, 7, 8], 2, lambda _: None)
+    a.writer.join(one)
+    store.get("b")
+    assert a.is_writing  # what is being written is left alone
+    while a.is_writing:
+        a.writer.step()
+    assert a.writer.bytes > 0
+    assert a.kept_tokens == 4
+    store.get("b")
+    assert a.kept_tokens == a.writer.bytes == 0
 
 
 def test_a_method_that_changes_the_base_gets_one_of_its_own(offers, tmp_path, monkeypatch):

@@ -195,6 +195,11 @@ class Writer:
         self._held, self._cache = _empty()
 
     @property
+    def n_kept(self) -> int:
+        """Tokens of prompts that are remembered after their answer."""
+        return sum(len(kept.ids) for kept in self._kept.values())
+
+    @property
     def bytes(self) -> int:
         """Bytes of keys and values held."""
         tensors = [t for layer in self._cache.layers if layer.is_initialized for t in (layer.keys, layer.values)]
@@ -299,7 +304,7 @@ class Writer:
         layers = [(x.keys[row, :, :n].clone(), x.values[row, :, :n].clone()) for x in self._cache.layers]
         self._number += 1
         self._kept[self._number] = _Kept(np.asarray(one.ids, dtype=np.int64), layers)
-        while sum(len(kept.ids) for kept in self._kept.values()) > self.kept_tokens:
+        while self.n_kept > self.kept_tokens:
             self._kept.popitem(last=False)
 
     def _make_room(self, rows: int, columns: int) -> None:

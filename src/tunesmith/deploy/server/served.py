@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # What a model takes on top of its files once it is loaded: activations, tokenizers, the libraries' own.
 _SPARE_BYTES = 64 << 20
+# Tokens of prompts that all models together keep, should they come again: 47 MB for SmolLM2-135M.
+_KEPT_TOKENS = 1024
 # Texts whose vectors are kept, should they be asked for again: 6 MB at 384 dimensions.
 _REMEMBERED = 4096
 
@@ -120,6 +123,16 @@ class Loaded:
             self._writer = Writer(self.lm)
         return self._writer
 
+    @property
+    def kept_tokens(self) -> int:
+        """Tokens of prompts that it keeps should they come again."""
+        return 0 if self._writer is None else self._writer.n_kept
+
+    def forget_prompts(self) -> None:
+        """Forget prompts that were kept should they come again; they are read anew then."""
+        if self._writer is not None and not self._writer.active:
+            self._writer.clear()
+
     def let_go(self) -> None:
         """Forget what was loaded."""
         if self.lm is not None:
@@ -190,15 +203,18 @@ class Store:
         """The model of that name, loaded. Raises ModelError if it cannot be."""
         if name in self._loaded:
             self._loaded.move_to_end(name)
+            self._forget_prompts()
             return self._loaded[name]
         offered = self.offered[name]
         expected = self._costs.get(name) or _size(offered.folder) + _SPARE_BYTES
         self._make_room(expected)
         before = _resident()
         made = Loaded(offered, self._bases)
+        _trim()
         self._loaded[name] = made
         self._costs[name] = max(_size(offered.folder), _resident() - before)
         self._make_room(0)
+        self._forget_prompts()
         return made
 
     def load_what_fits(self) -> None:
@@ -223,6 +239,14 @@ class Store:
         while self._loaded:
             self._loaded.popitem(last=False)[1].let_go()
 
+    def _forget_prompts(self) -> None:
+        """Have the models asked longest ago forget theirs where all keep too many."""
+        held = 0
+        for one in reversed(self._loaded.values()):
+            held += one.kept_tokens
+            if held > _KEPT_TOKENS and one is not next(reversed(self._loaded.values())):
+                one.forget_prompts()
+
     def _make_room(self, expected: int) -> None:
         while self._most is not None and _resident() + expected > self._most:
             idle = [name for name, one in list(self._loaded.items()) if not one.is_writing]
@@ -232,9 +256,15 @@ class Store:
                 return
             self._loaded.pop(idle[0]).let_go()
             gc.collect()
-            from tunesmith.models.lm import release_memory
+            _trim()
 
-            release_memory()
+
+def _trim() -> None:
+    """Give back to the system what reading left."""
+    if "torch" in sys.modules:
+        from tunesmith.models.lm import release_memory
+
+        release_memory()
 
 
 def _size(folder: Path) -> int:
