@@ -53,6 +53,7 @@ if __name__ == "__main__":
     _held["tokens"] = asked.tokens
     sock = socket.socket()
     sock.bind(("127.0.0.1", asked.port))
+    sock.listen(128)
     print(f"serving base at http://127.0.0.1:{sock.getsockname()[1]}/v1")
     print("try: it", flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False)).run(sockets=[sock])

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from choice_case import FAMILIES, family
 
 from tunesmith.core.context import Limits
 from tunesmith.models.continuous import Writer, Writing, settled
@@ -41,6 +42,15 @@ def test_answers_written_together_are_those_written_alone(lm, prompts):
         assert [one.written for one in written] == [one.ids for one in alone]
         assert [one.finish for one in written] == ["stop" if one.ended else "length" for one in alone]
     assert len({tuple(one.ids) for one in alone}) > 2  # else nothing would be shown
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_so_are_those_of_models_that_see_through_windows(lm, prompts, name, tmp_path):
+    other = family(name, lm, tmp_path)
+    alone = [other.generate([ids], max_new_tokens=20, break_loops=True)[0].ids for ids in prompts[:5]]
+    written, writer = _write(other, prompts[:5], limit=20)
+    assert [one.written for one in written] == alone
+    assert writer.reads < sum(map(len, prompts[:5]))
 
 
 def test_what_prompts_have_in_common_is_read_once(lm, prompts):
