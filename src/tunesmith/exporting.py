@@ -55,19 +55,35 @@ def shipped(folder: Path, *, system: str | None = None) -> Shipped:
 
 def export_run(
     folder: Path,
-    to: str,
+    to: str | None,
     *,
     out: Path | None = None,
     quantisation: str | None = None,
     system: str | None = None,
     rows: int | None = None,
+    max_size: int | None = None,
+    max_latency: float | None = None,
 ) -> Exported:
-    """Export a run as `to`; by default to 11-export/ in its folder."""
-    from tunesmith.deploy.export import ROWS, export
+    """Export a run as `to`; by default to 11-export/ in its folder.
+
+    max_size: bytes. max_latency: seconds of one core for one answer. With either, the form (or quantisation of `to`)
+    that is nearest to the original and keeps to it is found by trying; `to` may then be None.
+    """
+    from tunesmith.deploy.export import ROWS, export, export_within
+    from tunesmith.deploy.limits import Within
 
     model = shipped(folder, system=system)
-    place = out or folder / FOLDER / "-".join([to, *([quantisation] if quantisation else [])])
-    return export(model, to, place, quantisation=quantisation, rows=ROWS if rows is None else rows)
+    n = ROWS if rows is None else rows
+
+    def place(form: str, kind: str | None) -> Path:
+        return out or folder / FOLDER / "-".join([form, *([kind] if kind and kind != "none" else [])])
+
+    if max_size is None and max_latency is None:
+        if to is None:
+            raise ConfigError("no form was named.", hint="give --to, or limits: --max-size, --max-latency.")
+        return export(model, to, place(to, quantisation), quantisation=quantisation, rows=n)
+    within = Within(max_size, None if max_latency is None else 1000 * max_latency)
+    return export_within(model, within, place, to=to, quantisation=quantisation, rows=n)
 
 
 def _held(saved: SavedRun, folder: Path, name: str) -> Held:

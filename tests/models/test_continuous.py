@@ -6,8 +6,8 @@ from choice_case import FAMILIES, family
 
 from tunesmith.core.context import Limits
 from tunesmith.models.continuous import Writer, Writing, settled
-from tunesmith.models.decode import before_loop
 from tunesmith.models.lm import LanguageModel
+from tunesmith.models.written import before_loop
 from tunesmith.testing import schooled_lm
 
 

@@ -9,8 +9,8 @@ import pytest
 from choice_case import FAMILIES, by_transformers, family, prompts_of
 
 from tunesmith.core.context import Limits
-from tunesmith.models.decode import before_loop
 from tunesmith.models.lm import LanguageModel
+from tunesmith.models.written import before_loop
 from tunesmith.testing import tiny_lm
 
 

@@ -9,6 +9,7 @@ import typer
 
 from tunesmith.cli.options import Json
 from tunesmith.cli.printing import print_json, size
+from tunesmith.core.config import parse_bytes, parse_duration
 from tunesmith.core.errors import ConfigError
 
 
@@ -21,6 +22,10 @@ def export(
     ] = None,
     system: Annotated[str | None, typer.Option(help="another rung than the one that ships")] = None,
     rows: Annotated[int | None, typer.Option(help="held rows to verify on (default 200)")] = None,
+    max_size: Annotated[str | None, typer.Option(help="largest folder (50MB): the form that keeps to it")] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(help="longest single answer (20ms, of one core): the form that keeps to it")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the model in a form that other programs run, verified by answering held rows with it."""
@@ -28,7 +33,9 @@ def export(
 
     if rows is not None and rows < 1:
         raise ConfigError(f"--rows {rows}: expected at least 1.")
-    if to is None:
+    size_limit = None if max_size is None else parse_bytes(max_size, where="--max-size")
+    time_limit = None if max_latency is None else parse_duration(max_latency, where="--max-latency")
+    if to is None and size_limit is None and time_limit is None:
         from tunesmith.deploy.export import forms_for
 
         forms = list(forms_for(shipped(folder, system=system)))
@@ -39,7 +46,10 @@ def export(
             typer.echo(f"{name:<14} {', '.join(kinds) if why is None else f'no: {why}'}")
         typer.echo(f"\nwrite one:  tunesmith export {folder} --to FORM")
         return
-    done = export_run(folder, to, out=out, quantisation=quantize, system=system, rows=rows)
+    done = export_run(
+        folder, to, out=out, quantisation=quantize, system=system, rows=rows, max_size=size_limit,
+        max_latency=time_limit,
+    )  # fmt: skip
     if as_json:
         print_json(done.to_dict())
         return
@@ -57,4 +67,6 @@ def export(
         typer.echo(
             f"one answer takes {cpu:.1f} ms of one core, {clock:.1f} ms by the clock (medians of {done.timed['n']:.0f})"
         )
+    if done.why:
+        typer.echo(f"why: {done.why}")
     typer.echo(f"use it: see {done.folder / 'README.md'}")

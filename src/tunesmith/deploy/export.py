@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -20,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.core.checks import require
-from tunesmith.core.errors import ConfigError, MissingExtra, RunError
+from tunesmith.core.errors import CheckFailed, ConfigError, MissingExtra, RunError
 from tunesmith.core.files import sha256_file, stored_bytes, whole, write_json, write_text
-from tunesmith.deploy.exporters import Exporter, Made
+from tunesmith.deploy.exporters import Exporter, Made, Packs
 from tunesmith.deploy.exporters import exporter as exporters
+from tunesmith.deploy.limits import BY_CLOSENESS, UNBOUNDED, Within
 from tunesmith.deploy.notices import licence_of, write_notices
 from tunesmith.deploy.readme import readme
 from tunesmith.deploy.runtime import ABOUT, SCOPE
-from tunesmith.deploy.shipped import Held, Shipped
+from tunesmith.deploy.shipped import Held, Shipped, package_of
 from tunesmith.deploy.vendoring import roots_of, vendor
-from tunesmith.deploy.verifying import LOGIT_ROWS, Compared, Replied, asked, compared
+from tunesmith.deploy.verifying import LOGIT_ROWS, Compared, Replied, asked, compared, installed, same_answers
 from tunesmith.training.linear import save_arrays
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Exported:
-    """A finished export. size: bytes of the whole folder. timed: milliseconds of single answers on this machine."""
+    """A finished export. size: bytes of the whole folder. timed: milliseconds of single answers on this machine.
+
+    why: why this form, where limits chose it.
+    """
 
     to: str
     quantisation: str
@@ -65,22 +68,30 @@ class Exported:
     size: int
     compared: Compared
     timed: dict[str, float]
+    why: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "to": self.to, "quantisation": self.quantisation, "folder": str(self.folder), "size_bytes": self.size,
-            "timed": self.timed, **self.compared.to_dict(),
+            "timed": self.timed, **({"why": self.why} if self.why else {}), **self.compared.to_dict(),
         }  # fmt: skip
 
 
 def export(
-    model: Shipped, to: str, out: Path, *, quantisation: str | None = None, rows: int = ROWS, threads: int = 1
+    model: Shipped,
+    to: str,
+    out: Path,
+    *,
+    quantisation: str | None = None,
+    rows: int = ROWS,
+    threads: int = 1,
+    within: Within = UNBOUNDED,
 ) -> Exported:
     """Write `model` as `to` into the folder `out`, once it has been verified on `rows` held rows (or all there are).
 
-    Raises ConfigError where the system cannot have that form, MissingExtra where a library is missing, CheckFailed
-    where the export does not answer as the original does.
+    within: limits that it must keep to. Raises ConfigError where the system cannot have that form, MissingExtra where
+    a library is missing, TooMuch where a limit is passed, CheckFailed where the export does not answer as the original.
     """
     how = exporters.get(to)
     kind = usable(model, how, quantisation)
@@ -89,21 +100,48 @@ def export(
     with whole(out) as draft:
         draft.mkdir()
         made, script = _written(model, how, draft, kind)
+        within.allow_size(stored_bytes(draft))
         said = asked(
             script, held.texts, made=made, logits=LOGIT_ROWS if model.writes else 0, time=_TIMED, threads=threads
         )
+        within.allow_time(said.timed)
         found = compared(model, held, said, made.bounds, logits=_original_logits(model, held))
         for check in found.checks:
             require(check)
         write_text(draft / "requirements.txt", _requirements(draft, made, said))
-        packed = getattr(how, "packed", None)
-        if packed is not None:  # forms that are one file: what was verified is put into it, and it is used once more
-            packed(model, draft, made)
+        if isinstance(how, Packs):  # what was verified is put into one file, and that is used once more
+            require(same_answers(installed(how.pack(model, draft), package_of(model), held.texts, made, threads), said))
         size = stored_bytes(draft)
-        done = Exported(to, kind, out, size, found, said.timed)
+        done = Exported(to, kind, out, size, found, said.timed, within.why(size, said.timed))
         write_json(draft / VERIFIED, {**_circumstances(), **done.to_dict(), "folder": out.name})
         write_text(draft / "README.md", readme(model, done, made, package_of(model)))
     return done
+
+
+def export_within(
+    model: Shipped,
+    within: Within,
+    place: Callable[[str, str], Path],
+    *,
+    to: str | None = None,
+    quantisation: str | None = None,
+    rows: int = ROWS,
+    threads: int = 1,
+) -> Exported:
+    """The form nearest to the original that keeps to the limits: each is written and measured until one does.
+
+    place: the folder of a form and its quantisation. to, quantisation: only these. Raises ConfigError, with what was
+    measured of each, where none keeps to them.
+    """
+    forms = BY_CLOSENESS if to is None else [(to, kind) for kind in exporters.get(to).quantisations]
+    for name, kind in forms:
+        if quantisation is not None and kind != quantisation:
+            continue
+        try:
+            return export(model, name, place(name, kind), quantisation=kind, rows=rows, threads=threads, within=within)
+        except (ConfigError, MissingExtra, CheckFailed) as error:
+            within = within.after(name, kind, error.message)
+    raise within.refusal()
 
 
 def usable(model: Shipped, how: Exporter, quantisation: str | None) -> str:
@@ -138,12 +176,6 @@ def sample(held: Held, n: int, *, seed: int) -> Held:
     return Held(
         tuple(held.texts[int(i)] for i in at), tuple(held.references[int(i)] for i in at), held.predictions.take(at)
     )
-
-
-def package_of(model: Shipped) -> str:
-    """The name of the package of sources in an export: a word of the run's name, and `_model`."""
-    word = re.sub(r"[^a-z0-9]+", "_", model.run.lower()).strip("_")
-    return f"{word if word[:1].isalpha() else f'run_{word}'}_model"
 
 
 def _written(model: Shipped, how: Exporter, draft: Path, kind: str) -> tuple[Made, Path]:

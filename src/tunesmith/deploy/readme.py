@@ -32,6 +32,7 @@ def readme(model: Shipped, done: Exported, made: Made, package: str) -> str:
         "",
         f"Task `{model.job.task.name}`, system `{model.name}`. {model.verdict}",
         *([f"Labels: {labels}", ""] if labels else [""]),
+        *([f"Chosen form: {done.why}", ""] if done.why else []),
         "```",
         "pip install -r requirements.txt",
         script,

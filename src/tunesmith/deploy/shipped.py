@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,9 @@ class Shipped:
     def writes(self) -> bool:
         """Whether answers are written word by word, not chosen from labels."""
         return self.job.task.output in ("text", "json")
+
+
+def package_of(model: Shipped) -> str:
+    """The name of the package of sources in an export: a word of the run's name, and `_model`."""
+    word = re.sub(r"[^a-z0-9]+", "_", model.run.lower()).strip("_")
+    return f"{word if word[:1].isalpha() else f'run_{word}'}_model"

@@ -34,6 +34,12 @@ _LEAST_PROBABILITY = 1e-6
 # Answers on which the original itself was undecided may come out either way.
 _TIE = 1e-4
 _REMEDY = "nothing was written; another form or quantisation may hold (tunesmith list exporters)."
+_INSTALLED = """
+import sys
+sys.path.insert(0, {folder!r})
+from {package}.command import main
+raise SystemExit(main())
+"""
 # Runs a script as if alone: the modules named may not be imported, and what was imported is told.
 _ALONE = """
 import json, runpy, sys
@@ -128,6 +134,33 @@ def asked(
             run(["--probabilities", "--logits", str(numbers)], texts[:logits])
             first = np.load(numbers, allow_pickle=False)
     return Replied(_read(done.stdout), first, modules, _timed(done.stderr))
+
+
+def installed(wheel: Path, package: str, texts: Sequence[str], made: Made, threads: int) -> Replied:
+    """What a wheel answers in a fresh process once pip has put it (and nothing else) into a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="tunesmith-wheel-") as scratch:
+        command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--no-compile", "--quiet"]
+        done = subprocess.run(
+            [*command, "--target", scratch, str(wheel)], capture_output=True, text=True, check=False
+        )  # fmt: skip
+        last = done.stderr.strip()[-600:] or "no message"
+        require(
+            Check("pip installs the wheel", f"code {done.returncode}: {last}", "code 0", done.returncode == 0, _REMEDY)
+        )
+        script = Path(scratch) / "answer.py"
+        script.write_text(_INSTALLED.format(folder=scratch, package=package), encoding="utf-8")
+        return asked(script, texts, made=made, threads=threads)
+
+
+def same_answers(again: Replied, before: Replied) -> Check:
+    """Whether a second process answered what the first one did, to the last bit."""
+    ours, theirs = before.predictions, again.predictions
+    equal = ours.values == theirs.values and all(
+        np.array_equal(getattr(ours, name), getattr(theirs, name))
+        for name in ("probabilities", "marginals", "confidences")
+        if getattr(ours, name) is not None
+    )
+    return Check("answers of the packed file = of its folder", "equal" if equal else "others", "equal", equal, _REMEDY)
 
 
 def compared(

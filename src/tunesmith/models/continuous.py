@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
-from tunesmith.models.decode import LONGEST_LOOP, before_loop, likeliest
+from tunesmith.models.decode import likeliest
+from tunesmith.models.written import LONGEST_LOOP, before_loop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

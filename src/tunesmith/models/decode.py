@@ -7,12 +7,12 @@ time would give.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
 from tunesmith.models.padded import PaddedReader
+from tunesmith.models.written import Generated, before_loop
 
 if TYPE_CHECKING:
     from tunesmith.models.lm import LanguageModel
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
 # Writing wants many rows at once, because a step reads all weights for however few rows there are.
 _WRITTEN_AT_ONCE = 4096
-# An answer that has said the same thing so many times in a row, and at least so many tokens of it, says nothing more.
-_LOOP_TIMES, _LOOP_TOKENS, LONGEST_LOOP = 4, 24, 48
-
-
-@dataclass(frozen=True)
-class Generated:
-    """One answer's token ids without the token that ended it. ended: False if it ran into the token limit."""
-
-    ids: list[int]
-    ended: bool
 
 
 def generate(
@@ -125,16 +115,3 @@ def likeliest(logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int) 
             else:
                 logits[row].masked_fill_(torch.from_numpy(forbidden).to(logits.device), -torch.inf)
         return logits.argmax(dim=1)
-
-
-def before_loop(ids: Sequence[int]) -> int | None:
-    """How many of the ids to keep if they end in a loop: up to the end of its first time; None if they do not."""
-    n = len(ids)
-    for period in range(1, min(LONGEST_LOOP, n // _LOOP_TIMES) + 1):
-        times = max(_LOOP_TIMES, -(-_LOOP_TOKENS // period))
-        if n < period * times or ids[-1] != ids[-1 - period]:
-            continue
-        tail = ids[n - period * times :]
-        if all(tail[j] == tail[j - period] for j in range(period, len(tail))):
-            return n - period * (times - 1)
-    return None

@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers.cache_utils import Cache
 
-    from tunesmith.models.decode import Generated
     from tunesmith.models.structured import Bound
+    from tunesmith.models.written import Generated
 
+# The weights of an export for llama.cpp, in the folder of the model.
+GGUF = "model.gguf"
 # A context that no shared machine should be asked for by default; longer prompts are cut in the middle, counted.
 _LONGEST = 1 << 17
 # mallopt(3). A fixed threshold: left alone, glibc raises it to the largest block that was ever freed.
@@ -53,22 +55,27 @@ class LanguageModel:
         """Read a transformers folder (safetensors only) and, if given, an adapter in PEFT's layout.
 
         limits.dtype is the dtype of the base; adapters are float32. An adapter folder that holds a tokenizer
-        brings its own template. Raises ModelError if something is missing, damaged, or of an unknown family.
+        brings its own template. Where model.gguf lies in the folder, weights and config are what that file holds.
+        Raises ModelError if something is missing, damaged, or of an unknown family.
         """
         from safetensors import SafetensorError
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+        file = GGUF if (folder / GGUF).is_file() else None
         words = adapter if adapter is not None and (adapter / "tokenizer_config.json").exists() else folder
         try:
             with silent():
-                config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+                config = AutoConfig.from_pretrained(
+                    folder, gguf_file=file, local_files_only=True, trust_remote_code=False
+                )
                 tokenizer = AutoTokenizer.from_pretrained(words, local_files_only=True, trust_remote_code=False)
                 dtype, attention = getattr(torch, limits.dtype), _attention(config)
-                model = weights.load(folder, config, dtype=dtype, attention=attention)
+                model = None if file else weights.load(folder, config, dtype=dtype, attention=attention)
                 if model is None:
                     model = AutoModelForCausalLM.from_pretrained(
                         folder,
                         config=config,
+                        gguf_file=file,
                         dtype=dtype,
                         attn_implementation=attention,
                         local_files_only=True,

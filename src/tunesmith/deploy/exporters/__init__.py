@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tunesmith.core.registry import Registry
 from tunesmith.deploy.shipped import Shipped
@@ -27,6 +27,8 @@ class Bounds:
 
 # The same arithmetic in another order.
 EXACT = Bounds(logits=1e-3, agreement=0.995, score=0.005)
+# Weights in float16.
+HALF = Bounds(logits=0.05, agreement=0.98, score=0.01, by_mean=True)
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,15 @@ class Exporter(Protocol):
 
     def write(self, model: Shipped, draft: Path, quantisation: str) -> Made:
         """Write the weights and what is beside them to `draft`: base/, fitted/ and whatever others read."""
+        ...
+
+
+@runtime_checkable
+class Packs(Protocol):
+    """A form that is one file, made of what `write` wrote once that is verified."""
+
+    def pack(self, model: Shipped, draft: Path) -> Path:
+        """The wheel, in the draft; what is in it is gone from there."""
         ...
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,20 @@ if TYPE_CHECKING:
 
 # What of a base model's folder is of no use to whoever answers with it.
 _LEFT_OUT = shutil.ignore_patterns(".*", "*.bin", "*.pt", "*.pth", "*.onnx", "*.gguf", "*.h5", "*.msgpack", "*.ot")
+# Files of a tokenizer, and of its chat template.
+WORDS = (
+    "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json", "tokenizer.model",
+    "added_tokens.json", "vocab.json", "merges.txt",
+)  # fmt: skip
+
+
+def why_no_lm(model: Shipped) -> tuple[str, str] | None:
+    """Why the system is no tuned language model, and what to do instead; None if it is one."""
+    if model.rung.needs != "lm":
+        return f"the system {model.name} is no language model.", "use --to bundle (or onnx, for encoders)."
+    if model.adapter is None:
+        return f"the system {model.name} asks the base as it came; nothing of it was tuned.", "use --to bundle."
+    return None
 
 
 def copy_fitted(model: Shipped, draft: Path, *, adapter: bool) -> Path:
@@ -52,6 +69,28 @@ def merged_lm(model: Shipped) -> LanguageModel:
     lm = LanguageModel.load(base_folder(model), model.ctx.limits, adapter=model.adapter)
     lm.model = saved_with(model.adapter).merge(lm.model).eval()
     return lm
+
+
+@contextmanager
+def merged_folder(model: Shipped) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A passing transformers folder of the merged language model, float32, and what else answering with it takes.
+
+    The latter: context (tokens), vocabulary (rows of the output head), stops (ids that end an answer).
+    """
+    from tunesmith.models.lm import release_memory
+    from tunesmith.models.quiet import silent
+
+    lm = merged_lm(model)
+    about = {"context": lm.context, "vocabulary": lm.vocabulary, "stops": list(lm.stops)}
+    with tempfile.TemporaryDirectory(prefix="tunesmith-merged-") as scratch:
+        inner: Any = lm.model
+        with silent():
+            inner.save_pretrained(scratch)
+            lm.template.tokenizer.save_pretrained(scratch)
+        lm.let_go()
+        del inner
+        release_memory()  # the converters need what it took
+        yield Path(scratch), about
 
 
 def save_merged_lm(model: Shipped, place: Path, *, half: bool = False) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tunesmith.deploy.exporters import EXACT, Bounds, Made, exporter
+from tunesmith.deploy.exporters import EXACT, HALF, Made, exporter
 from tunesmith.deploy.exporters._parts import copy_base, copy_fitted, save_merged_encoder, save_merged_lm
 from tunesmith.deploy.runtime import BASE
 from tunesmith.deploy.shipped import Shipped
 
-_HALF = Bounds(logits=0.05, agreement=0.98, score=0.01, by_mean=True)
 _LM = """Other programs read `base/lm` as it is, a transformers folder: `vllm serve FOLDER/base/lm`, or
 `AutoModelForCausalLM.from_pretrained("FOLDER/base/lm")`. How to word the prompt is in `export.json`."""
 _ENCODER = """Other programs read `fitted/adapter` as it is, a transformers folder (`AutoModel.from_pretrained`,
@@ -30,7 +29,7 @@ class Merged:
 
     def write(self, model: Shipped, draft: Path, quantisation: str) -> Made:
         half = quantisation == "f16"
-        bounds = _HALF if half else EXACT
+        bounds = HALF if half else EXACT
         place = copy_fitted(model, draft, adapter=False)
         if model.rung.needs == "lm":
             save_merged_lm(model, draft / BASE / "lm", half=half)

@@ -86,13 +86,13 @@ class LmFitted:
 
     def answers(self, ctx: Context) -> Prompted:
         """The loaded model with its wording; read from disk when first asked for."""
-        from tunesmith.models.lm import LanguageModel
+        from tunesmith.models.loading import load_lm
         from tunesmith.training.prompted import lm_folder
 
         if self._answers is None:
             adapter = self.folder / "adapter"
             # An export may hold the whole tuned model as its base.
-            lm = LanguageModel.load(lm_folder(self.job, ctx), ctx.limits, adapter=adapter if adapter.exists() else None)
+            lm = load_lm(lm_folder(self.job, ctx), ctx.limits, adapter=adapter if adapter.exists() else None)
             self._answers = _prompted(lm, self.job, self.about)
         return self._answers
 
