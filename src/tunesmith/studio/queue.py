@@ -39,7 +39,7 @@ class Item:
 
 @dataclass
 class Queue:
-    """Items in order: undecided first, the surest first. path: the reviews.jsonl."""
+    """Items in order: undecided first, those of test rows after others, the surest first. path: the reviews.jsonl."""
 
     path: Path
     items: list[Item]
@@ -64,7 +64,7 @@ class Queue:
                 findings, places, *(columns[name] for name in names), strict=True
             )
         ]
-        items.sort(key=lambda item: (item.key in held, -item.finding.score, item.finding.id))
+        items.sort(key=lambda item: (item.key in held, item.is_test, -item.finding.score, item.finding.id))
         return cls(path, items, tuple(after.labels), held)
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tunesmith.core.errors import RunError, TunesmithError
+from tunesmith.core.findings import Finding
 from tunesmith.evaluation.curation_page import marked_change
 from tunesmith.studio import frame, jobs
 from tunesmith.studio.queue import Item, Queue
@@ -159,7 +160,11 @@ def shown(item: Item, queue: Queue) -> Markup:
     )
     return frame.said(
         '<div class="run-head"><h2>{}</h2>{}</div><p>{}</p>{}<p><span class="muted">Answer</span> {}</p>'
-        '<p class="small muted">row {}, {} · accepted, {}</p>{}',
+        '<p class="small muted">row {}, {} {}</p>{}',
         f.step.replace("_", " ").capitalize(), said, f.reason, change, answer, f.id, item.place,
-        "it takes the new one" if f.fix is not None else "the row is left out", note,
+        "" if item.is_test else f" · accepted, {_effect(f)}", note,
     )  # fmt: skip
+
+
+def _effect(f: Finding) -> str:
+    return "it takes the new one" if f.fix is not None else "the row is left out"
