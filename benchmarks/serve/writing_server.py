@@ -25,7 +25,7 @@ from tunesmith.models.resolve import fetch, resolve
 from tunesmith.tasks import task
 from tunesmith.training.prompting import PromptedFitted
 from tunesmith.training.systems import Job, RungPlan
-from tunesmith.training.systems.lm import LmFitted
+from tunesmith.training.tuned_lm import LmFitted
 
 BASE, TOKENS = "smollm2-135m-instruct", 32
 SYSTEM = (

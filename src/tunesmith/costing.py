@@ -386,7 +386,7 @@ def _machine(folder: Path, full: Replaced | None, device: str) -> dict[str, Used
     found = {"data": Used(), "compute": Used()}
     for name, record in stage_records(folder).items():
         wall = float(record["seconds"])
-        busy = wall if device != "cpu" and name in ("select", "tune", "train", "evaluate") else 0.0
+        busy = wall if device != "cpu" and name in ("domain", "select", "tune", "train", "evaluate") else 0.0
         used = Used(float(record["cpu_seconds"]), wall, busy)
         found["data" if name in _DATA else "compute"] += used
     if full is not None and full.probe_cpu_s:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MINUTES, CPU, MEMORY, TOKENS, ENERGY, MONEY = "minutes", "CPU minutes", "peak memory", "tokens", "energy", "money"
 CO2 = "CO2"
 _LEARNT = (MINUTES, CPU, MEMORY)
-_STAGES = ("select", "tune", "train", "evaluate")
+_STAGES = ("domain", "select", "tune", "train", "evaluate")
 # The end of every run whatever was trained: intervals, permutations, the page; and what a row of the test adds.
 _REPORT_S, _REPORT_ROW_S = 1.0, 1.5e-3
 # A fresh process that reads the run folder before it answers again, by what the rung needs.
@@ -71,6 +71,7 @@ class Work:
     folders: of the base models that take part, "encoder" and "lm". refit: rungs that may be fitted again.
     cores: CPU seconds that a second of the probe got: below `threads` where other programs want them too.
     trials_s: of *tune*'s trials as planned. disturbed_s: most that answers to disturbed texts may take.
+    domain_s: of reading documents before tuning; 0 where there are none.
     """
 
     data: Dataset
@@ -84,6 +85,7 @@ class Work:
     dtype: str
     trials_s: float = 0.0
     disturbed_s: float = 0.0
+    domain_s: float = 0.0
 
 
 def expect(work: Work, prices: Prices, *, record: TrackRecord | None = None) -> tuple[Quantity, ...]:
@@ -203,7 +205,15 @@ def _seconds(work: Work) -> float:
     grows = (n_train + n_dev) / max(1, n_train)
     again = [grows * by_name[name].fit_s for name in work.refit if name in by_name and not is_cheap(name)]
     report = _REPORT_S + _REPORT_ROW_S * work.data.count("test")
-    return rungs + work.trials_s + max(again, default=0.0) + _answered_again(work) + _disturbed(work) + report
+    return (
+        work.domain_s
+        + rungs
+        + work.trials_s
+        + max(again, default=0.0)
+        + _answered_again(work)
+        + _disturbed(work)
+        + report
+    )
 
 
 def _answered_again(work: Work) -> float:
@@ -255,7 +265,7 @@ def _of_lm(work: Work, *, trains: bool) -> float:
 
     from tunesmith.models.methods import method as methods
     from tunesmith.training.memory import needs_of
-    from tunesmith.training.systems.lm import BATCH
+    from tunesmith.training.tuned_lm import BATCH
 
     options = work.training.for_rungs()
     config = AutoConfig.from_pretrained(work.folders["lm"], local_files_only=True, trust_remote_code=False)

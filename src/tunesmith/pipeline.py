@@ -33,6 +33,7 @@ from tunesmith.data.rendering import texts_of
 from tunesmith.data.shapes import expand_json, shape_of
 from tunesmith.data.table import Table, table_of
 from tunesmith.evaluation.acceptance import Acceptance, Decided
+from tunesmith.evaluation.domain_card import read_domain
 from tunesmith.evaluation.evaluate import evaluate
 from tunesmith.evaluation.generalist import Asking
 from tunesmith.evaluation.page import write_page
@@ -52,6 +53,8 @@ from tunesmith.planning import (
     read_plan,
 )
 from tunesmith.tasks import task as tasks
+from tunesmith.training.domain import domain
+from tunesmith.training.domain_plan import reads_documents, with_documents_read
 from tunesmith.training.ladder import Ladder, Trained, prompt_of, standing
 from tunesmith.training.select import select
 from tunesmith.training.systems import Fitted
@@ -78,16 +81,22 @@ def work(request: Request, *, listeners: Iterable[Listener] = (), only_plan: boo
         if only_plan:
             return plan
         run.limits = plan.limits  # max_memory may ask for another dtype of the base
-        ladder = run.stage(select, data, plan.config.model, plan.config.train)
+        model, training = plan.config.model, plan.config.train
+        reads = reads_documents(model.rungs)
+        if reads:  # the plan stays as it is: what was learnt is known to the stages that follow, and to them alone
+            read = run.stage(domain, data, plan.config.domain, training.forget)
+            model, training = with_documents_read(model, training, read)
+        ladder = run.stage(select, data, model, training)
         left_s = plan.budget_s - (time.monotonic() - began)
         plan = plan_trials(plan, request.config.tune, data, ladder, folder, left_s=left_s)
-        ladder = run.stage(tune, data, ladder, plan.config.tune, plan.config.model, plan.config.train)
-        trained = run.stage(train, data, ladder, plan.config.train)
+        ladder = run.stage(tune, data, ladder, plan.config.tune, model, training)
+        trained = run.stage(train, data, ladder, training)
         report = run.stage(evaluate, data, ladder, trained, plan.config.evaluate, _history(run, plan))
         turned_out = settle(plan.expected, run, plan.prices, kind=tasks.get(data.task).output)
         left_s = plan.budget_s - (time.monotonic() - began)
         cost = keep_costs(folder, plan, data, ladder, seed=request.config.seed, left_s=left_s, emit=run.emit)
         beside = {"forecast": [asdict(q) for q in turned_out], "cost": cost, "tune": read_trials(folder)}
+        beside["domain"] = read_domain(folder) if reads else None
         write_page({**report.to_json(), **beside}, folder / "report.html")
         run.emit("run.done", seconds=round(time.monotonic() - began, 1), report=str(folder / "report.html"))
     return plan

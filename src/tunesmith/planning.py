@@ -39,6 +39,8 @@ from tunesmith.models.spec import ModelSpec, reason_against
 from tunesmith.tasks import is_costly
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, spare, time_for_rungs
+from tunesmith.training.domain import DomainOptions, read_corpus
+from tunesmith.training.domain_plan import Reading, asked_by, plan_reading, reads_documents, refuse_unread
 from tunesmith.training.ladder import Ladder, prompt_of
 from tunesmith.training.select import SelectOptions, needs_cross_validation
 from tunesmith.training.systems import Declines, RungPlan, Tunes
@@ -60,6 +62,7 @@ class Config:
 
     data: IngestOptions
     curate: CurateOptions = field(default_factory=CurateOptions)
+    domain: DomainOptions = field(default_factory=DomainOptions)
     model: SelectOptions = field(default_factory=SelectOptions)
     tune: TuneOptions = field(default_factory=TuneOptions)
     train: TrainOptions = field(default_factory=TrainOptions)
@@ -153,8 +156,9 @@ def config_from(table: Any, *, base: Path | None = None) -> Config:
         raise ConfigError("config.data: this table is required.", hint="data:\n  path: your.csv")
     if base is not None:
         table["data"] = _relative_to(table["data"], base)
-        if "curate" in table:
-            table["curate"] = _relative_to(table["curate"], base)
+        for name in ("curate", "domain"):
+            if name in table:
+                table[name] = _relative_to(table[name], base)
     return load_options(Config, table, where="config")
 
 
@@ -164,7 +168,14 @@ def open_plan(config: Config, folder: Path, emit: Emit) -> Plan:
     refuse_too_little(config.max_memory)
     machine_from = _hash(config.threads, config.device, config.dtype, config.max_memory, library_versions())
     beside = config.data.beside
-    asked = (*paths_of(config.data), config.data.test, config.data.dev, beside.database, *beside.shelves)
+    asked = (
+        *paths_of(config.data),
+        config.data.test,
+        config.data.dev,
+        beside.database,
+        *beside.shelves,
+        *config.domain.path,
+    )
     files = [p for p in asked if p is not None]
     for file in files:
         existing(file)
@@ -202,13 +213,16 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     config = plan.config
     work_from = _hash(
         dict(plan.made_from).get("machine"), data.fingerprint, dump_options(config.model), dump_options(config.train),
-        dump_options(config.tune), plan.budget_s, config.seed,
+        dump_options(config.tune), keyed(config.domain), plan.budget_s, config.seed,
     )  # fmt: skip
     made_from = {**plan.made_from, "work": work_from}
     old = read_plan(folder / "plan.yaml")
     if old is not None and old.made_from.get("work") == work_from:
-        keep = [d for d in old.decisions if d.what.startswith(("model.", "train.", "tune."))]
-        config = replace(config, model=old.config.model, train=old.config.train, tune=old.config.tune)
+        keep = [d for d in old.decisions if d.what.startswith(("model.", "train.", "tune.", "domain."))]
+        config = replace(
+            config, model=old.config.model, train=old.config.train, tune=old.config.tune,
+            domain=replace(old.config.domain, path=config.domain.path),
+        )  # fmt: skip
         return replace(
             plan, config=config, decisions=(*plan.decisions, *keep), forecasts=old.forecasts, expected=old.expected,
             made_from=made_from,
@@ -216,7 +230,7 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
     decisions: list[Decision] = []
     model = config.model
     rungs_asked = model.rungs
-    names = _rungs_for(data, model)
+    names = _rungs_for(data, config)
     output = tasks.get(data.task).output
     if config.evaluate.accept_at and output not in ("label", "labels", "citations"):
         raise ConfigError(
@@ -246,6 +260,11 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         folders[kind] = place
         encoder, lm = (spec.uri, lm) if kind == "encoder" else (encoder, spec.uri)
         decisions.append(Decision(f"model.{kind}", spec.uri, why))
+    corpus = None
+    if config.domain.is_asked:
+        refuse_unread(names, data.task, folders, lost.get("lm", "model.lm is 'none'"))
+        corpus = read_corpus(data, config.domain, seed=config.seed)
+    reading: Reading | None = None
     forecasts: list[Forecast] = []
     probe: Probe | None = None
     cores = 1.0
@@ -269,6 +288,16 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         left_s -= time.monotonic() - began  # what the probe took
         if config.tune.budget != "auto":
             left_s -= config.tune.budget
+        if corpus is not None and "lm_domain" in runnable:
+            must = "lm_domain" in (*model.at_least, *(() if model.only == "auto" else model.only))
+            reading = plan_reading(
+                config.domain, corpus, folders["lm"], base=lm, tokens_per_s=probe.lm_tokens_per_s, left_s=left_s,
+                must=must,
+            )  # fmt: skip
+            left_s -= reading.seconds
+            if not reading.run:
+                runnable.remove("lm_domain")
+                idle["lm_domain"] = reading.why
         named = () if model.only == "auto" else tuple(name for name in model.only if is_cheap(name))
         rungs, forecasts = plan_rungs(
             runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=(*model.at_least, *named),
@@ -284,6 +313,13 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
                 rungs.append(RungPlan(name, run=False, why=why))
         model = replace(model, rungs=tuple(rungs))
         decisions += [Decision(f"model.rungs.{r.name}", _told(r), r.why) for r in rungs]
+    elif corpus is not None:
+        reading = plan_reading(
+            config.domain, corpus, folders["lm"], base=lm, tokens_per_s=0.0, left_s=left_s, must=True
+        )  # fmt: skip
+    if reading is not None:
+        config = replace(config, domain=reading.options)
+        decisions.append(Decision("domain.tokens", f"{reading.options.tokens:,}" if reading.run else "0", reading.why))
     model = replace(model, encoder=encoder, lm=lm)
     training = config.train
     if training.refit == "auto":
@@ -304,14 +340,17 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
         work = Work(
             data, planned, forecasts, probe, folders, refit, training, cores, plan.limits.dtype,
             trials_s=trials_s(tuning, forecasts), disturbed_s=float(config.evaluate.robustness),
+            domain_s=reading.seconds if reading is not None and reads_documents(planned) else 0.0,
         )  # fmt: skip
         plan = replace(plan, expected=expect(work, plan.prices))
     plan.save(folder / "plan.yaml")
     if rungs_asked == "auto":
         # Only for the run that planned; whoever follows plan.yaml later follows it whatever the clock says.
-        plan = replace(
-            plan, config=replace(config, model=replace(config.model, clock_s=time_for_rungs(left_s, plan.budget_s)))
-        )
+        clock_s = time_for_rungs(left_s, plan.budget_s)
+        config = replace(config, model=replace(config.model, clock_s=clock_s))
+        if reading is not None:
+            config = replace(config, domain=replace(config.domain, clock_s=reading.clock_s))
+        plan = replace(plan, config=config)
     return plan
 
 
@@ -461,9 +500,15 @@ def _decide_machine(config: Config) -> tuple[Config, list[Decision]]:
     return config, decisions
 
 
-def _rungs_for(data: Dataset, model: SelectOptions) -> list[str]:
-    output = tasks.get(data.task).output
+def _rungs_for(data: Dataset, config: Config) -> list[str]:
+    output, model = tasks.get(data.task).output, config.model
+    absent = [n for n in systems.names() if asked_by(n) and not getattr(config, asked_by(n)).is_asked]
     if model.only != "auto":
+        for name in sorted(set(model.only) & set(absent)):
+            raise ConfigError(
+                f"model.only: {name} stands on documents, and there are none.",
+                hint=f"name them with --{asked_by(name)}.",
+            )
         if not any(output in systems.get(name).outputs for name in model.only):
             fitting = sorted(name for name, rung in systems.items() if output in rung.outputs)
             raise ConfigError(
@@ -471,7 +516,7 @@ def _rungs_for(data: Dataset, model: SelectOptions) -> list[str]:
                 hint=f"choose from {', '.join(fitting)}, or name the task with --task.",
             )
         return list(model.only)
-    found = {name: rung for name, rung in systems.items() if output in rung.outputs}
+    found = {name: rung for name, rung in systems.items() if output in rung.outputs and name not in absent}
     # Cheap ones first: what they reach tells whether a costly one that pauses is promising.
     stands_on = {"nothing": 0, "encoder": 1, "lm": 2}
     return sorted(found, key=lambda n: (not is_cheap(n), stands_on[found[n].needs], found[n].kind == "tuned", n))
@@ -532,7 +577,7 @@ def _within(
 def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emit) -> Probe:
     """Speeds on this machine and these texts, a few seconds in all."""
     from tunesmith.training import probe as probes
-    from tunesmith.training.systems.lm import FORWARDS_PER_TRAINED_TOKEN
+    from tunesmith.training.tuned_lm import FORWARDS_PER_TRAINED_TOKEN
 
     rows = data.rows("train")
     at = [int(i * len(rows) / 64) for i in range(min(64, len(rows)))]

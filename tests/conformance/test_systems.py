@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tunesmith.core.context import Context
+from tunesmith.core.context import Context, Limits
 from tunesmith.core.dataset import Rows, rows_of
 from tunesmith.core.library import Library, Passage
+from tunesmith.models.lm import LanguageModel
+from tunesmith.models.methods import method
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
 from tunesmith.tasks.citations import gold_of, verify_citations
@@ -66,8 +68,22 @@ def models(tmp_path_factory) -> dict[str, ModelSpec]:
     }
 
 
+@pytest.fixture(scope="session")
+def read(models, tmp_path_factory) -> Path:
+    """What the tiny language model might have learnt from documents."""
+    folder = tmp_path_factory.mktemp("read") / "adapter"
+    lm = LanguageModel.load(Path(models["lm"].id), Limits())
+    how = method.get("lora")
+    lm.model = how.apply(lm.model, {"rank": 2}, seed=1)
+    for name, tensor in lm.model.named_parameters():
+        if "lora_B" in name:
+            tensor.data.fill_(0.01)
+    how.save(lm.model, folder)
+    return folder
+
+
 @pytest.fixture
-def job(models):
+def job(models, read):
     def made(name: str, **changes) -> Job:
         rung = system.get(name)
         what = task.get(_task(rung))
@@ -76,6 +92,8 @@ def job(models):
         prompt = replace(prompt, schema=SCHEMA if what.output == "json" else "")
         plan = RungPlan(name, steps=3 if rung.kind == "tuned" else None)
         made_for = Job(what, labels, prompt, models["encoder"], models["lm"], plan, library=LIBRARY)
+        if getattr(rung, "asked_by", ""):
+            made_for = replace(made_for, options={rung.asked_by: str(read)})
         return replace(made_for, **changes)
 
     return made

@@ -16,9 +16,9 @@ from tunesmith.core.checks import Check
 from tunesmith.core.errors import CheckFailed
 from tunesmith.models.methods.lora import Lora
 from tunesmith.training import batches, loop, prompted
+from tunesmith.training import tuned_lm as lm_system
 from tunesmith.training.batches import Encoded
 from tunesmith.training.systems import Job, system
-from tunesmith.training.systems import lm as lm_system
 
 Patch = pytest.MonkeyPatch
 
@@ -120,8 +120,8 @@ def test_an_end_token_that_the_model_cannot_write(tmp_path: Path) -> None:
 def test_a_template_that_somebody_tidied_after_training(tmp_path: Path, monkeypatch: Patch) -> None:
     real = lm_system._save_adapter
 
-    def tidied(lm: Any, how: Any, folder: Path, job: Job) -> None:
-        real(lm, how, folder, job)
+    def tidied(lm: Any, how: Any, folder: Path, job: Job, read: Path | None) -> None:
+        real(lm, how, folder, job, read)
         path = folder / "adapter/chat_template.jinja"
         path.write_text(path.read_text().replace("assistant\\n", "assistant"))
 
@@ -134,8 +134,8 @@ def test_another_adapter_lies_where_this_one_was_saved(tmp_path: Path, monkeypat
 
     real = lm_system._save_adapter
 
-    def wrong(lm: Any, how: Any, folder: Path, job: Job) -> None:
-        real(lm, how, folder, job)
+    def wrong(lm: Any, how: Any, folder: Path, job: Job, read: Path | None) -> None:
+        real(lm, how, folder, job, read)
         path = folder / "adapter/adapter_model.safetensors"
         save_file({k: v * 1.01 for k, v in load_file(path).items()}, path, metadata={"format": "pt"})
 

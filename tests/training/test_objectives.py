@@ -19,9 +19,9 @@ from tunesmith.testing import tiny_lm
 from tunesmith.training import objectives
 from tunesmith.training.prompted import asker_for
 from tunesmith.training.systems import RungPlan, system
-from tunesmith.training.systems.lm import LmFitted
 from tunesmith.training.teaching import ask_teacher
 from tunesmith.training.train import TrainOptions
+from tunesmith.training.tuned_lm import LmFitted
 
 Limited = dict[str, Any]
 

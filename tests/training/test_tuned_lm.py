@@ -16,7 +16,7 @@ from tunesmith.core.errors import ModelError
 from tunesmith.core.files import sha256_path
 from tunesmith.training import loop
 from tunesmith.training.systems import RungPlan, Workload, system
-from tunesmith.training.systems.lm import LmFitted
+from tunesmith.training.tuned_lm import LmFitted
 
 
 def fit(folder: Path, job: Any, *, n: int = 24, rows: Any = tickets, checks: list[Check] | None = None) -> LmFitted:

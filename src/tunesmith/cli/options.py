@@ -20,6 +20,10 @@ Dev = Annotated[Path | None, typer.Option(help="ready-made dev file")]
 Documents = Annotated[
     list[Path] | None, typer.Option("--documents", help="answer from these files and folders (repeat for several)")
 ]
+Domain = Annotated[
+    list[Path] | None,
+    typer.Option("--domain", help="documents that the language model reads before it is tuned (repeat for several)"),
+]
 Group = Annotated[str | None, typer.Option(help="column whose equal values stay on one side of the split")]
 Tests = Annotated[str | None, typer.Option(help="column with tests that judge code; 'none' for none")]
 Database = Annotated[Path | None, typer.Option(help="SQLite file or script that queries are judged on")]
@@ -69,6 +73,8 @@ def options_of(given: dict[str, Any]) -> dict[str, Any]:
         options["inputs"] = list(given["input_"])
     if given.get("documents"):
         options["documents"] = [str(path) for path in given["documents"]]
+    if given.get("domain"):
+        options["domain"] = {"path": [str(path) for path in given["domain"]]}
     if given.get("keep_leaks"):
         options["keep_leaks"] = True
     model = {name: given[name] for name in ("encoder", "lm", "prefer", "max_latency") if given.get(name) is not None}

@@ -16,6 +16,7 @@ from tunesmith.cli.options import (
     Dev,
     Device,
     Documents,
+    Domain,
     Encoder,
     Engine,
     ForgetAtMost,
@@ -53,7 +54,7 @@ from tunesmith.core.errors import ConfigError
 def run(  # noqa: PLR0913 - a command line has as many options as people need
     source: Source,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
-    documents: Documents = None,
+    documents: Documents = None, domain: Domain = None,
     group: Group = None, time: Time = None, tests: Tests = None, database: Database = None,
     keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
@@ -80,7 +81,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as people need
 def plan(  # noqa: PLR0913
     source: Annotated[str | None, typer.Argument(help="file, folder, config.yaml or run folder")] = None,
     target: Target = None, input_: Input = None, task: TaskName = None, test: Test = None, dev: Dev = None,
-    documents: Documents = None,
+    documents: Documents = None, domain: Domain = None,
     group: Group = None, time: Time = None, tests: Tests = None, database: Database = None,
     keep_leaks: KeepLeaks = False, budget: Budget = None, out: Out = None,
     seed: Seed = None, threads: Threads = None, device: Device = None, max_memory: MaxMemory = None,
@@ -284,6 +285,10 @@ def _show(report: dict[str, Any], folder: Path, *, as_json: bool) -> None:
     from rich.console import Console
 
     from tunesmith.evaluation import terminal
+    from tunesmith.evaluation.domain_card import read_domain
+    from tunesmith.planning import read_plan
 
-    terminal.show(report, Console(highlight=False))
+    plan = read_plan(folder / "plan.yaml")
+    read = read_domain(folder) if plan is not None and plan.config.domain.is_asked else None
+    terminal.show({**report, "domain": read}, Console(highlight=False))
     typer.echo(f"report: {folder / 'report.html'}\nuse it: tunesmith predict {folder} new.csv")

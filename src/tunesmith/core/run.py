@@ -33,8 +33,9 @@ from tunesmith.core.meter import metered
 FORMAT = 1
 # Fixed for ever, so that folders sort and a skipped stage leaves a gap.
 NUMBERS = {
-    "ingest": 1, "curate": 2, "label": 3, "synthesize": 4, "select": 5, "tune": 6,
-    "train": 7, "evaluate": 8, "explain": 9, "govern": 10, "export": 11,
+    "ingest": 1, "curate": 2, "label": 3, "synthesize": 4,
+    "domain": 12,  # in the order of the work, but younger than the other numbers
+    "select": 5, "tune": 6, "train": 7, "evaluate": 8, "explain": 9, "govern": 10, "export": 11,
 }  # fmt: skip
 
 T = TypeVar("T")

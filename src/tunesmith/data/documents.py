@@ -20,8 +20,8 @@ from tunesmith.data.reading import read_path
 from tunesmith.data.shapes import expand_json
 from tunesmith.data.table import LIST_MARK, Table
 
-_PROSE = frozenset({".txt", ".md", ".text", ".markdown"})
-_BOUND = frozenset({".pdf", ".docx", ".html", ".htm", ".eml"})
+PROSE = frozenset({".txt", ".md", ".text", ".markdown"})
+BOUND = frozenset({".pdf", ".docx", ".html", ".htm", ".eml"})
 _TABLES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq", ".xlsx"})
 # Words. Shorter paragraphs are joined with the next, longer ones cut between sentences.
 _FEWEST, _MOST = 40, 220
@@ -69,7 +69,7 @@ def read_library(paths: Sequence[Path], how: Reading = Reading()) -> Library:  #
     for path in paths:
         if not path.exists():
             raise DataError(f"{path}: there is no such file or folder of documents.", hint="check --documents.")
-        files = _files(path) if path.is_dir() else [(path, path.name)]
+        files = files_below(path) if path.is_dir() else [(path, path.name)]
         for file, name in files:
             try:
                 made, is_table = _passages(file, name, how)
@@ -197,8 +197,9 @@ def cut(text: str, *, by_line: bool = False) -> list[tuple[int, int, str]]:
     return made
 
 
-def _files(folder: Path) -> list[tuple[Path, str]]:
-    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in _PROSE | _BOUND | _TABLES)
+def files_below(folder: Path) -> list[tuple[Path, str]]:
+    """(file, its name below the folder) of every kind that holds documents; hidden ones left out."""
+    found = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in PROSE | BOUND | _TABLES)
     named = [(p, p.relative_to(folder).as_posix()) for p in found]
     return [(p, name) for p, name in named if not any(part.startswith((".", "__")) for part in name.split("/"))]
 
@@ -206,10 +207,10 @@ def _files(folder: Path) -> list[tuple[Path, str]]:
 def _passages(file: Path, name: str, how: Reading) -> tuple[list[Passage], bool]:
     """(the passages of a file, whether it is a table of them)."""
     ending = file.suffix.lower()
-    if ending in _PROSE:
+    if ending in PROSE:
         content = read_bytes(file)
         return _of_text(name, decode(content, file.name, how.encoding).text if content.strip() else ""), False
-    if ending in _BOUND:
+    if ending in BOUND:
         pages = [value or "" for value in read_path(file, how).values("text")]
         # Pages of a pdf and e-mails break lines where the paper ends; the others where a paragraph does.
         return _of_pages(name, pages, by_line=ending not in (".pdf", ".eml")), False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tunesmith.core.files import read_json
 from tunesmith.deploy.exporters import Made
 from tunesmith.deploy.notices import licence_of
 from tunesmith.deploy.shipped import Shipped
@@ -67,9 +68,24 @@ def readme(model: Shipped, done: Exported, made: Made, package: str) -> str:
         "",
         "## Licences",
         "",
-        f"See `NOTICE`. Base model: {'none' if base is None else f'{base.id}, {licence_of(base)}'}.",
+        f"See `NOTICE`. Base model: {'none' if base is None else f'{base.id}, {licence_of(base)}'}.{_documents(model)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _documents(model: Shipped) -> str:
+    """What the base read before it was tuned; "" for nothing."""
+    about = model.path / "system.json"
+    read = read_json(about).get("domain") if about.exists() else None
+    if not read:
+        return ""
+    told = ""
+    if "before" in read:
+        told = (
+            f" ({read['documents']:,} of them; {read['before']:.4f} bits per byte before and {read['after']:.4f} "
+            f"after, on {read['held_out']:,} others)"
+        )
+    return f" It read documents of its owner before it was tuned{told}."
 
 
 _SEVERAL = """A text is made of several columns, as in training: each under its name, in order:

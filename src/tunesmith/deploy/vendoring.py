@@ -27,9 +27,11 @@ def roots_of(model: Shipped, more: Iterable[str] = ()) -> list[str]:
     """Modules that answering imports by name at run time, besides what they import themselves."""
     found = [_RUNTIME, systems.module(model.name), tasks.module(model.job.task.name), *more]
     if model.adapter is not None:
-        from tunesmith.models.methods import saved_with
+        from tunesmith.models.methods import BENEATH, saved_with
 
-        found.append(methods.module(str(getattr(saved_with(model.adapter), "name", "lora"))))
+        for folder in (model.adapter, model.adapter / BENEATH):
+            if folder.is_dir():
+                found.append(methods.module(str(getattr(saved_with(folder), "name", "lora"))))
     return found
 
 

@@ -38,7 +38,7 @@ from tunesmith.evaluation.report import History, Report, SystemResult
 from tunesmith.evaluation.scores import scores_of
 from tunesmith.evaluation.sets import inspected_sets
 from tunesmith.evaluation.trust import Trust, of_rows
-from tunesmith.evaluation.verdict import Answers, Verdict, verdict
+from tunesmith.evaluation.verdict import Answers, Verdict, compared, verdict
 from tunesmith.tasks import Task
 from tunesmith.tasks import task as tasks
 from tunesmith.tasks.facts import unsupported_rate
@@ -437,18 +437,24 @@ def _beside(
     options: EvaluateOptions,
     ctx: Context,
 ) -> dict[str, Any]:
-    """The generalist that the user configured, if any."""
+    """What reading documents before tuning gave, and the generalist that the user configured, if any."""
+    made: dict[str, Any] = {}
+    if {"lm", "lm_domain"} <= set(answers):
+        gain = compared(
+            task, references, "lm_domain", "lm", sources=test.texts, labels=data.labels, answers=answers,
+            metric=found.metric, permutations=options.permutations, resamples=options.resamples, seed=ctx.seed,
+        )  # fmt: skip
+        made["domain_gain"] = gain.to_dict()
     if not options.generalist.is_asked:
-        return {}
+        return made
     stage = Stage(
         task, data, test, references, found.winner, answers[found.winner], ready[found.winner], options.accept_at
     )
     spent = money_spent(about, found.winner, watts=options.watts_per_core, per_kwh=options.price_per_kwh)
-    return {
-        "generalist": beside_generalist(
-            stage, prompt_of(data), options.generalist, spent, resamples=options.resamples, ctx=ctx
-        )
-    }
+    made["generalist"] = beside_generalist(
+        stage, prompt_of(data), options.generalist, spent, resamples=options.resamples, ctx=ctx
+    )
+    return made
 
 
 def _flagged(

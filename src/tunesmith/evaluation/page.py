@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 from tunesmith.core.files import write_text
 from tunesmith.evaluation import charts, palette, wording
 from tunesmith.evaluation.cost_card import cost_card
+from tunesmith.evaluation.domain_card import domain_card
 from tunesmith.evaluation.drawing import clean
 from tunesmith.evaluation.forecast_card import forecast_card
 from tunesmith.evaluation.forgetting import forgetting_cards
@@ -54,6 +55,7 @@ def render(report: Mapping[str, Any]) -> str:
         forecast=forecast_card(report),
         ledger=cost_card(report),
         trials=trials_card(report),
+        documents=domain_card(report),
         generalist=generalist_card(reading),
         pareto=pareto_card(reading),
         more=more_card(reading),

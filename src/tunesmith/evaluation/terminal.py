@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.evaluation import charts, wording
+from tunesmith.evaluation.domain_card import domain_lines
 from tunesmith.evaluation.drawing import Scale, clean, widened
 from tunesmith.evaluation.forgetting import forgetting_lines
 from tunesmith.evaluation.reading import Reading, Rung, read
@@ -38,7 +39,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
         screen.console.print(_costs(reading, screen))
     else:
         screen.say("No systems are recorded in this report.", "dim")
-    for line in forgetting_lines(reading.details):
+    for line in (*domain_lines(report), *forgetting_lines(reading.details)):
         screen.say(_short(line, _SHOWN_TEXT))
     _checks(reading, screen)
     _data(reading, screen)

@@ -198,6 +198,14 @@ def verdict(
     )
 
 
+def compared(
+    task: Task, references: Sequence[str], a: str, b: str, *, sources: Sequence[str], labels: Sequence[str],
+    answers: Mapping[str, Answers], metric: str, permutations: int = 10_000, resamples: int = 2_000, seed: int = 0,
+) -> Comparison:  # fmt: skip
+    """Two systems in one metric on the rows that both answered, outside any family: p is as it is."""
+    return _Scored(task, references, sources, labels, answers, permutations, resamples, seed).compare(a, b, metric)
+
+
 def _claim(main: Comparison, guards: Sequence[Guard]) -> tuple[str, str, str]:
     """The claim, what ships, and the sentence for people."""
     c, r = main.a, main.b

@@ -122,6 +122,10 @@ RUNGS = {
         "Base model with examples", "A general language model, shown a few examples with each question."
     ),
     "lm": RungWords("Tuned language model", "A general language model whose weights were adapted to this data."),
+    "lm_domain": RungWords(
+        "Tuned language model that read your documents",
+        "A general language model that first read the documents you gave, and was then adapted to this data.",
+    ),
     "commonest": RungWords(
         "Most common answer", "Gives the answer that most rows have. Anything useful must beat this."
     ),

@@ -23,7 +23,7 @@ import torch
 from tunesmith.core.context import Limits
 from tunesmith.core.errors import ModelError
 from tunesmith.models import weights
-from tunesmith.models.methods import saved_with
+from tunesmith.models.methods import BENEATH, saved_with
 from tunesmith.models.quiet import silent
 from tunesmith.models.template import Template
 
@@ -51,12 +51,15 @@ class LanguageModel:
     folder: Path
 
     @classmethod
-    def load(cls, folder: Path, limits: Limits, *, adapter: Path | None = None) -> LanguageModel:
+    def load(
+        cls, folder: Path, limits: Limits, *, adapter: Path | None = None, beneath: Path | None = None
+    ) -> LanguageModel:
         """Read a transformers folder (safetensors only) and, if given, an adapter in PEFT's layout.
 
         limits.dtype is the dtype of the base; adapters are float32. An adapter folder that holds a tokenizer
-        brings its own template. Where model.gguf lies in the folder, weights and config are what that file holds.
-        Raises ModelError if something is missing, damaged, or of an unknown family.
+        brings its own template. beneath: an adapter that is folded into the base first; None: the one that lies in
+        adapter/BENEATH, if there is one. Where model.gguf lies in the folder, weights and config are what that file
+        holds. Raises ModelError if something is missing, damaged, or of an unknown family.
         """
         from safetensors import SafetensorError
         from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -82,6 +85,11 @@ class LanguageModel:
                         trust_remote_code=False,
                         use_safetensors=True,
                     )
+                if beneath is None and adapter is not None and (adapter / BENEATH).is_dir():
+                    beneath = adapter / BENEATH
+                if beneath is not None:
+                    how = saved_with(beneath)
+                    model = how.merge(how.load(model, beneath))
                 if adapter is not None:
                     model = saved_with(adapter).load(model, adapter)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:

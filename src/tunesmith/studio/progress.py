@@ -149,8 +149,9 @@ class Progress:
         name = str(event["stage"])
         if name == "ingest" or self.began is None:
             self._begin()
+        order = list(NUMBERS)  # of the work: the numbers themselves are of folders
         for later in list(self.stages):
-            if NUMBERS[later] >= NUMBERS[name]:
+            if order.index(later) >= order.index(name):
                 del self.stages[later]
         self.ended = None
         self.stages[name] = "working"

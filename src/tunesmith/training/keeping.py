@@ -79,6 +79,7 @@ class Keeping:
         self.retention, self.control, self.steer, self.judge, self.ctx = retention, control, steer, judge, ctx
         self.weight = control.hold
         self.left_out: dict[str, str] = {}
+        self.begins_at = 0.0  # points before the first step
         self._replayed: Callable[[int], list[TaughtBatch]] | None = None
         self._rows: tuple[Encoded, Any] | None = None
 
@@ -190,9 +191,18 @@ class Keeping:
             weight = min(_MOST_HOLD, max(_LEAST_HOLD, weight)) if weight else 0.0
         self.weight = weight
 
-    def untrained(self, model: torch.nn.Module) -> Check:
-        """Points that the model has forgotten before the first step: none, or the measure is wrong."""
+    def untrained(self, model: torch.nn.Module, *, has_read: bool = False) -> Check:
+        """Points that the model has forgotten before the first step: none, or the measure is wrong.
+
+        has_read: the model is not the base but what reading documents made of it, which the drift then begins with.
+        """
         found = worst(self.steer, model)
+        if has_read:
+            self.begins_at = found
+            return Check.not_applicable(
+                "points forgotten before the first step", f"<= {_SAME}",
+                f"the base has read documents: {found:.2f} points", system=SYSTEM,
+            )  # fmt: skip
         return Check(
             "points forgotten before the first step", _number(found), f"<= {_SAME}", abs(found) <= _SAME,
             "the method changes the model before any training, or the probe is at fault: choose another method.",
@@ -216,7 +226,8 @@ class Keeping:
             self.ctx.emit("train.rolled_back", step=result.steps_done, to=0, why=why)
             found = self._measured(model)
         suites = tuple(self._suite(suite, found[suite.items.name]) for suite in self.judge)
-        return Judgement(self.retention.at_most, suites, why, back, tuple(result.drifts), dict(self.left_out))
+        drifts = (*(((0, self.begins_at),) if self.begins_at else ()), *result.drifts)
+        return Judgement(self.retention.at_most, suites, why, back, drifts, dict(self.left_out))
 
     def _measured(self, model: torch.nn.Module) -> dict[str, Measured]:
         return {suite.items.name: suite.measure(model) for suite in self.judge}

@@ -90,7 +90,7 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
     from tunesmith.training.memory import cut_for
     from tunesmith.training.packing import choose_packing
     from tunesmith.training.prompted import lengths_of
-    from tunesmith.training.systems.lm import BATCH
+    from tunesmith.training.tuned_lm import BATCH
 
     lm = LanguageModel.load(folder, limits)
     lengths = lengths_of(lm.template, rows.targets, lm.context)

@@ -128,6 +128,11 @@ class TrainOptions:
     dpo: DpoOptions = field(default_factory=DpoOptions, metadata={"help": "preference pairs"})
     distill: DistillOptions = field(default_factory=DistillOptions, metadata={"help": "a teacher"})
     forget: ForgetOptions = field(default_factory=ForgetOptions, metadata={"help": "what may be forgotten"})
+    domain: Path | None = field(
+        default=None,
+        metadata={"help": "adapter that `lm_domain` folds into its base; a run with domain.path makes it itself",
+                  "content": True},
+    )  # fmt: skip
     refit: tuple[str, ...] | Literal["auto"] = field(
         default="auto",
         metadata={"help": "rungs to refit on train + dev; 'auto': the ones that may ship, if time allows"},
@@ -152,7 +157,9 @@ class TrainOptions:
         plain = {key: value for key, value in self._extras().items() if value not in (0.0, False)}
         if plain.get("plus_ratio") == 1.0:
             del plain["plus_ratio"]
-        return {**given, **plain, **self._aims(), **self.forget.asked(), "allow_truncation": self.allow_truncation}
+        read = {} if self.domain is None else {"domain": str(self.domain)}
+        told = {**self._aims(), **self.forget.asked(), **read}
+        return {**given, **plain, **told, "allow_truncation": self.allow_truncation}
 
     def _aims(self) -> dict[str, float | int | str | bool]:
         """The objective with what differs from its defaults."""

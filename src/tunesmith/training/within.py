@@ -19,6 +19,7 @@ from tunesmith.core.meter import resident_bytes
 from tunesmith.models.methods import Options
 from tunesmith.models.methods import method as methods
 from tunesmith.tasks import Prompt, Task
+from tunesmith.training.systems import system as systems
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -83,13 +84,14 @@ def way_within(
         answering.setdefault(way[0], resident + needs.weights + _ANSWERING)
     fits = [way for way in ways if least[way] <= limit]
     not_run: dict[str, str] = {}
-    if "lm" in names and not fits:
-        not_run["lm"] = f"needs about {min(least.values()) / 1e9:.1f} GB"
-    chosen = fits[0] if fits and "lm" in names else ways[0]
+    trains = [name for name in names if systems.get(name).kind == "tuned"]
+    if not fits:
+        not_run |= dict.fromkeys(trains, f"needs about {min(least.values()) / 1e9:.1f} GB")
+    chosen = fits[0] if fits and trains else ways[0]
     if chosen == ways[0] and free_dtype and answering[dtype] > limit and "bfloat16" in answering:
         chosen = ("bfloat16", asked)
     for name in names:
-        if name != "lm" and answering[chosen[0]] > limit:
+        if name not in trains and answering[chosen[0]] > limit:
             not_run[name] = f"needs about {answering[chosen[0]] / 1e9:.1f} GB"
     why = ""
     if chosen != ways[0]:

@@ -9,6 +9,7 @@ from tunesmith.deploy.exporters import EXACT, Made, exporter
 from tunesmith.deploy.exporters._parts import base_folder, copy_fitted
 from tunesmith.deploy.shipped import Shipped
 from tunesmith.models.catalogue import catalogue
+from tunesmith.models.methods import BENEATH
 from tunesmith.models.spec import ModelSpec
 
 _SERVED = """`fitted/adapter` is in PEFT's layout. On a machine with a GPU:
@@ -41,6 +42,9 @@ class Adapter:
         if not (model.adapter / "adapter_config.json").exists():
             kind = read_json(model.adapter / "method.json")["method"]
             return f"the method '{kind}' is none of PEFT's, so nothing else reads its adapter.", "use --to merged."
+        if (model.adapter / BENEATH).is_dir():
+            why = "its base read documents first, so that the adapter alone fits no base that others have."
+            return why, "use --to merged."
         return None
 
     def write(self, model: Shipped, draft: Path, quantisation: str) -> Made:

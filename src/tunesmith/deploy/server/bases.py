@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tunesmith.core.context import Limits
 from tunesmith.core.files import sha256_bytes
-from tunesmith.models.methods import saved_with
+from tunesmith.models.methods import BENEATH, saved_with
 from tunesmith.models.quiet import silent
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Bases:
         """The base in `folder`, with the adapter if there is one. Raises ModelError as LanguageModel.load does."""
         from tunesmith.models.lm import LanguageModel
 
-        if adapter is not None and saved_with(adapter).name not in _BESIDE:
+        # A base that has read documents first is no other model's.
+        if adapter is not None and (saved_with(adapter).name not in _BESIDE or (adapter / BENEATH).is_dir()):
             return LanguageModel.load(folder, limits, adapter=adapter)
         key = (folder, limits.dtype)
         if key not in self._read:

@@ -20,7 +20,7 @@ from tunesmith.tasks import Task
 from tunesmith.training.calibrate import Calibrated
 from tunesmith.training.embeddings import remember_at_most
 from tunesmith.training.systems import Fitted
-from tunesmith.training.systems.lm import LmFitted
+from tunesmith.training.tuned_lm import LmFitted
 
 if TYPE_CHECKING:
     from tunesmith.models.continuous import Writer

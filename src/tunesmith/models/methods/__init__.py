@@ -98,6 +98,8 @@ class Method(Protocol):
 method: Registry[Method] = Registry("method", __name__)
 
 METHOD_FILE = "method.json"
+# In an adapter's folder: another adapter, which was folded into the base before this one was trained on it.
+BENEATH = "beneath"
 _BY_PEFT_TYPE = {"LORA": "lora", "IA3": "ia3", "LN_TUNING": "layernorm"}
 
 

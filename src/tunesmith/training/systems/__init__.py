@@ -182,6 +182,16 @@ class Declines(Protocol):
 
 
 @runtime_checkable
+class Asked(Protocol):
+    """A System that takes part only where a table of the config asks for it."""
+
+    @property
+    def asked_by(self) -> str:
+        """Name of the table; "" for none: it always takes part."""
+        ...
+
+
+@runtime_checkable
 class Tunes(Protocol):
     """A System whose settings *tune* may vary.
 
