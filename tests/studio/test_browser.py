@@ -1,6 +1,6 @@
 """The whole way in a real browser: a file is sent, planned, run, read, corrected, exported, served and asked.
 
-Without base models, so that it takes a minute and needs no download: what is tried is the way, not the score.
+Without base models, so that it takes minutes and needs no download: what is tried is the way, not the score.
 """
 
 import json
