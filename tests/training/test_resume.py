@@ -157,7 +157,7 @@ def trained(folder: Path, events: list[str] | None = None, *, steps: int = 9) ->
     from test_loop import batches, net, squared, state_bytes
 
     def tell(event: str, **_: Any) -> None:
-        if events is not None and not event.startswith("progress"):
+        if events is not None and not event.startswith(("progress", "train.spent")):
             events.append(event)
 
     model = net()
