@@ -280,8 +280,14 @@ def _kept(path: Path, make: Callable[[], Row]) -> Row:
 def _learned(made: Row, *, held: str = "held", **more: Any) -> Row:
     """One whole training of ours."""
     job = {**made["job"], "held": str(made["files"][held]), **more}
-    name = f"ours-{job['method']}-{job['rate']:g}-{job['epochs']:g}ep-{job['seed']}-{held}-{job['threads']}.json"
-    return _kept(made["work"] / name, lambda: rounds.fresh("learn.py", sys.executable, job, made["work"]))
+    top = "" if job.get("top") is None else f"-top{job['top']}"
+    name = f"ours-{job['method']}-{job['rate']:g}-{job['epochs']:g}ep-{job['seed']}{top}-{held}-{job['threads']}.json"
+
+    def make() -> Row:
+        with tempfile.TemporaryDirectory() as empty:  # what the lower layers give is made anew each time
+            return rounds.fresh("learn.py", sys.executable, job, made["work"], cache=empty)
+
+    return _kept(made["work"] / name, make)
 
 
 def _taught(made: Row, asked: Asked, *, rate: float, epochs: float, variant: str) -> Row:
@@ -308,8 +314,9 @@ def _taught(made: Row, asked: Asked, *, rate: float, epochs: float, variant: str
     return _kept(made["work"] / f"peer-{rate:g}-{asked.threads}.json", make)
 
 
-# How often the peer's passes ours may take, shortest first.
+# How often the peer's passes ours may take, shortest first, and the shares of the layers that may learn.
 _SCHEDULES = (1.0, 1.25, 1.5, 2.0)
+_DEPTHS = (1.0, 0.5, 0.25)
 # The score that decides, and those that stand beside it.
 _SCORES = {"b20": ("exact_match", "loss"), "mts": ("loss",)}
 
@@ -317,8 +324,8 @@ _SCORES = {"b20": ("exact_match", "loss"), "mts": ("loss",)}
 def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
     """Seconds of training until ours is as good on held-out rows as the peer is in the end.
 
-    The peer tries three rates on one seed and keeps the one with the least dev loss; ours takes that rate, and the
-    shortest of a few schedules that is as good on dev as the peer is in the end, or the best of them. b20: exact match
+    The peer tries three rates on one seed and keeps the one with the least dev loss. Ours takes that rate, and of a few
+    depths and schedules the one that is soonest as good on dev as the peer is in the end, or the best. b20: exact match
     of greedy answers, and beside it the loss; mts: loss per answer token. Scoring is not on the clock, which is the
     wall's, or the CPU's where other programs were busy.
     """
@@ -334,16 +341,12 @@ def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
         peers = {rate: _taught(made, asked, rate=rate, epochs=epochs, variant=variant) for rate in RATES["lora"]}
         peer_rate = min(peers, key=lambda rate: peers[rate]["dev"]["loss"])
         peer = peers[peer_rate]
-        trial = {"seed": 0, "method": "lora"}
-
-        told: dict[float, Row] = {}
-        for passes in (times * epochs for times in _SCHEDULES):
-            told[passes] = _learned(made, held="dev", rate=peer_rate, epochs=passes, **trial)["points"][-1]
-            good = all(_as_good(told[passes], peer["dev"], score) for score in _SCORES[name])
-            if good or told[passes]["loss"] > min(one["loss"] for one in told.values()):  # longer only overfits
-                break
-        passes = passes if good else min(told, key=lambda p: told[p]["loss"])
-        ours = _learned(made, rate=peer_rate, epochs=passes, **trial)
+        trials: list[Row] = []
+        for share in _DEPTHS:
+            trials += _tried(made, share, epochs, peer_rate, peer["dev"], _SCORES[name], trials[:1])
+        good = [way for way in trials if way["good"]]
+        way = min(good, key=lambda w: w["cpu_s"]) if good else min(trials, key=lambda w: w["loss"])
+        ours = _learned(made, **way["trial"])
         points = ours["points"]
         clock = "wall" if all(run["cpu_s"] >= 0.95 * run["wall_s"] for run in (peer, points[-1])) else "cpu"
         common = {
@@ -351,7 +354,8 @@ def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
             "command": _command(asked, f"time_to_score_{name}"),
             "peer_score": {k: peer["held"][k] for k in ("loss", "exact_match")}, "peer_cpu_s": peer["cpu_s"],
             "points": [{k: v for k, v in p.items() if k != "right"} for p in points], "rate": peer_rate,
-            "passes": passes, "peer_passes": epochs, "dev": {f"{p:g}": told[p]["loss"] for p in told},
+            "passes": way["trial"]["epochs"], "top_layers": way["trial"]["top"], "peer_passes": epochs,
+            "trials": trials,
         }  # fmt: skip
         made_rows = []
         for score in _SCORES[name]:
@@ -385,6 +389,32 @@ def time_to_score_mean(asked: Asked, began: float) -> list[Row]:
             n=len(rows), peer="TRL", command=_command(asked, "time_to_score"),
         )
     ]  # fmt: skip
+
+
+def _tried(
+    made: Row, share: float, epochs: float, rate: float, peer: Row, scores: Sequence[str], whole: Sequence[Row]
+) -> list[Row]:
+    """Trainings of a share of the layers, judged on dev: longer ones until one is as good as the peer, or overfits.
+
+    whole: the first training of all layers. A depth that ends no better than that was in the same time is left.
+    """
+    layers = json.loads((made["folder"] / "config.json").read_text())["num_hidden_layers"]
+    tried: list[Row] = []
+    for times in _SCHEDULES:
+        trial = {
+            "rate": rate, "epochs": times * epochs, "seed": 0, "method": "lora",
+            "top": None if share == 1.0 else round(share * layers),
+        }  # fmt: skip
+        points = [{k: p[k] for k in ("loss", "exact_match", "cpu_s", "wall_s")}
+                  for p in _learned(made, held="dev", **trial)["points"]]  # fmt: skip
+        end = points[-1]
+        good = all(_as_good(end, peer, score) for score in scores)
+        tried.append({"trial": trial, "good": good, **end, "points": points})
+        there = [p["loss"] for one in whole for p in one["points"] if p["cpu_s"] <= end["cpu_s"]]
+        overfits = end["loss"] > min(one["loss"] for one in tried)
+        if good or overfits or (there and end["loss"] >= there[-1]):
+            break
+    return tried
 
 
 def _best_variant(name: str) -> str:

@@ -1,7 +1,8 @@
 """Whole trainings of ours, with the held-out score along the way.  python learn.py JOB.json RESULT.json
 
-job: rows and held (files of `tasks.store`), epochs, evaluate (times along the way), method, rate, seed; or `adapter`, a
-folder in PEFT's layout that somebody else trained, which is then scored by the very same code.
+job: rows and held (files of `tasks.store`), epochs, evaluate (times along the way), method, rate, seed, top (layers
+that learn, absent for all; what the others give is stored, and making it is on the clock); or `adapter`, a folder in
+PEFT's layout that somebody else trained, which is then scored by the very same code.
 """
 
 from __future__ import annotations
@@ -44,13 +45,15 @@ def trained(job: dict[str, Any], lm: Any, held: Any, packing: Any) -> dict[str, 
 
     from tunesmith.models.methods import method
     from tunesmith.training.batches import TokenBatches, steps_per_epoch
+    from tunesmith.training.cut import choose_trunk
     from tunesmith.training.loop import Recipe, Steering, train, trainable
     from tunesmith.training.losses import answer_loss
     from tunesmith.training.memory import cut_for
 
     data = stored(Path(job["rows"]))
     how = method.get(job["method"])
-    settings = {"rank": job["rank"]}
+    top = job.get("top")
+    settings = {"rank": job["rank"], **({} if top is None else {"top_layers": top})}
     lm.model = how.apply(how.prepare(lm.model), settings, seed=job["seed"])
     n_trained = sum(tensor.numel() for tensor in trainable(lm.model).values())
     steps = round(job["epochs"] * steps_per_epoch(len(data), job["batch"]))
@@ -70,9 +73,11 @@ def trained(job: dict[str, Any], lm: Any, held: Any, packing: Any) -> dict[str, 
         began[:] = [time.perf_counter(), time.process_time()]
         return -float(found["loss"])
 
+    trunk = choose_trunk(lm, [data], top=top, packing=packing, emit=lambda *_, **__: None)
+    loss = answer_loss if trunk.trunk is None else trunk.trunk.through(answer_loss)
     with tempfile.TemporaryDirectory() as folder:
         train(
-            lm.model, source, answer_loss, recipe=Recipe(steps, job["rate"], evaluate_every=every), folder=Path(folder),
+            lm.model, source, loss, recipe=Recipe(steps, job["rate"], evaluate_every=every), folder=Path(folder),
             emit=lambda *_, **__: None, steering=Steering(score=score), seed=job["seed"], checkpoint_every_s=1e9,
             multiples=how.rates(lm.model, settings),
         )  # fmt: skip
@@ -83,6 +88,7 @@ def trained(job: dict[str, Any], lm: Any, held: Any, packing: Any) -> dict[str, 
     return {
         "points": points, "steps": steps, "trained_parameters": n_trained, "optimizer_bytes": 8 * n_trained,
         "stored_bytes": stored_bytes, "peak_rss_bytes": peak[0],
+        "trunk": trunk.why,
     }  # fmt: skip
 
 
