@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tunesmith.core.files import read_json
 _TUNESMITH = (sys.executable, "-P", "-m", "tunesmith")
 # What the server prints, its key included, and its number; both for the owner's eyes only.
 _SAID, _NUMBER = ".server", ".server.pid"
+_BEGUN_S = 5.0
 _ADDRESS = re.compile(r"^serving .* at (http://\S+)$", re.MULTILINE)
 _KEY = re.compile(r"^key [^:]*: (\S+)$", re.MULTILINE)
 
@@ -97,6 +99,7 @@ def start_server(folder: Path) -> None:
             stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
+    _begun(process)
     (folder / _NUMBER).write_text(f"{process.pid}\n", encoding="utf-8")
 
 
@@ -114,6 +117,18 @@ def complaint_of(folder: Path) -> str | None:
         return None
     said = (folder / _SAID).read_text(encoding="utf-8", errors="replace")
     return next((line for line in said.splitlines() if line.startswith("tunesmith: ")), None)
+
+
+def _begun(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process shows its command line, by which it is found again: at first it has none."""
+    ends = time.monotonic() + _BEGUN_S
+    while process.poll() is None and time.monotonic() < ends:
+        try:
+            if psutil.Process(process.pid).cmdline():
+                return
+        except psutil.Error:
+            return
+        time.sleep(0.01)
 
 
 def _server(folder: Path) -> psutil.Process | None:
