@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,6 +60,49 @@ class Book:
         lines = ["| cell | measure | value | interval | bar | met | peer | n |", "|---|---|---|---|---|---|---|---|"]
         lines += map(_line, rows)
         (self.folder / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def measure(book: Book, known: Sequence[str], asked: argparse.Namespace, *, written: bool = True) -> None:
+    """Measures the cells asked for, or all that have no rows yet; each is written as it ends. A cell is a module.
+
+    asked: `add_options` made it. written: False where what is measured is not the benchmark itself (nor with --quick).
+    """
+    written = written and not asked.quick
+    asked.work.mkdir(parents=True, exist_ok=True)
+    for name in () if asked.table else (asked.only or known):
+        if not asked.only and written and book.measured(name):
+            continue
+        print(f"== {name}", file=sys.stderr, flush=True)
+        rows = importlib.import_module(name).measure(asked)
+        if written:
+            book.save(name, rows)
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+    if written:
+        book.write()
+
+
+def add_options(parser: argparse.ArgumentParser, known: Sequence[str], here: Path) -> None:
+    """The options that `measure` and the cells of the benchmark in the folder `here` read."""
+    parser.add_argument("--only", nargs="*", default=[], choices=known, metavar="CELL", help=", ".join(known))
+    parser.add_argument("--shared", type=Path, default=here.parents[2] / "shared" / "data")
+    parser.add_argument("--work", type=Path, default=Path("runs") / f"{here.name}-benchmark")
+    parser.add_argument(
+        "--peer", nargs="*", default={}, action=_ByCell, metavar="CELL=PYTHON",
+        help="interpreters that have a cell's peer installed",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="fewer rows, requests and seeds, nothing written")
+    parser.add_argument("--table", action="store_true", help="only make the table of what was measured before")
+
+
+class _ByCell(argparse.Action):
+    """CELL=VALUE pairs as a dict."""
+
+    def __call__(self, parser: Any, asked: Any, values: Any, option: str | None = None) -> None:
+        odd = [given for given in values if "=" not in given]
+        if odd:
+            parser.error(f"{option}: '{odd[0]}' is not CELL=PYTHON.")
+        setattr(asked, self.dest, dict(given.split("=", 1) for given in values))
 
 
 def _line(r: dict[str, Any]) -> str:

@@ -355,7 +355,7 @@ def time_to_score(name: str) -> Callable[[Asked, float], list[Row]]:
             "peer_score": {k: peer["held"][k] for k in ("loss", "exact_match")}, "peer_cpu_s": peer["cpu_s"],
             "points": [{k: v for k, v in p.items() if k != "right"} for p in points], "rate": peer_rate,
             "passes": way["trial"]["epochs"], "top_layers": way["trial"]["top"], "peer_passes": epochs,
-            "trials": trials,
+            "trials": [{k: v for k, v in way.items() if k != "points"} for way in trials],
         }  # fmt: skip
         made_rows = []
         for score in _SCORES[name]:
@@ -511,3 +511,5 @@ CELLS: dict[str, Callable[[Asked, float], list[Row]]] = {
     "time_to_score_mts": time_to_score("mts"),
     "time_to_score": time_to_score_mean,
 }
+# Cells that need no peer's environment.
+WITHOUT_PEER = frozenset(("labels", "trials", "memory", "predicted_memory", "flops", "peft_vs_full", "time_to_score"))

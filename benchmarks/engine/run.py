@@ -52,11 +52,11 @@ def main() -> None:
     asked = parser.parse_args()
     began = time.monotonic()
     asked.work = asked.work.resolve()
-    asked.peer_python = environment.peer_python(asked.peer_python, asked.work)
     asked.threads = asked.threads or _free_cores()
     if asked.data is not None:
         if not (asked.input and asked.target):
             parser.error("--data needs --input and --target")
+        asked.peer_python = environment.peer_python(asked.peer_python, asked.work)
         source = tasks.from_file(asked.data, asked.input, asked.target)
         found = measure.step_times(source, asked, began)
         print(json.dumps(_rounded(found), ensure_ascii=False))
@@ -72,6 +72,8 @@ def named_cells(asked: argparse.Namespace, began: float) -> None:
     unknown = [name for name in names if name not in cells.CELLS]
     if unknown:
         sys.exit(f"no cell is called {', '.join(unknown)}. There are: {', '.join(cells.CELLS)}.")
+    if not cells.WITHOUT_PEER.issuperset(names):
+        asked.peer_python = environment.peer_python(asked.peer_python, asked.work)
     for name in names:
         rows = {row["measure"]: row for row in report.read()}
         if (

@@ -10,15 +10,14 @@ results/<cell>.json as it ends; a cell that is there is not measured again unles
 from __future__ import annotations
 
 import argparse
-import importlib
-import json
 import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import booking  # noqa: E402
 import report  # noqa: E402
 
 # Modules of this folder that are no cells.
@@ -33,29 +32,8 @@ def cells() -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = cells()
-    parser.add_argument("--only", nargs="*", default=[], choices=known, metavar="CELL", help=", ".join(known))
-    parser.add_argument("--shared", type=Path, default=HERE.parents[2] / "shared" / "data")
-    parser.add_argument("--work", type=Path, default=Path("runs") / "quality-benchmark")
-    parser.add_argument(
-        "--peer", nargs="*", default=[], metavar="CELL=PYTHON", help="interpreters that have a cell's peer installed"
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer rows and seeds, nothing written")
-    parser.add_argument("--table", action="store_true", help="only make the table of what was measured before")
-    asked = parser.parse_args()
-    asked.peer = dict(given.split("=", 1) for given in asked.peer)
-    asked.work.mkdir(parents=True, exist_ok=True)
-    for name in () if asked.table else (asked.only or known):
-        if not asked.only and not asked.quick and report.BOOK.measured(name):
-            continue
-        print(f"== {name}", file=sys.stderr, flush=True)
-        rows = importlib.import_module(name).measure(asked)
-        if not asked.quick:
-            report.BOOK.save(name, rows)
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False), flush=True)
-    if not asked.quick:
-        report.BOOK.write()
+    booking.add_options(parser, cells(), HERE)
+    booking.measure(report.BOOK, cells(), parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -79,20 +79,10 @@ def read_documents(
     """
     found: list[Document] = []
     warnings: list[str] = []
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder of documents.", hint="check --domain.")
-        for file, name in documents.files_below(path) if path.is_dir() else [(path, path.name)]:
-            try:
-                made = _read(file, name, column, how)
-            except DataError as error:
-                if not path.is_dir():
-                    raise
-                warnings.append(f"left out: {error.message}")
-                continue
-            if not made:
-                warnings.append(f"left out: {name} holds no text that can be read")
-            found += made
+    for name, made in documents.each_read(paths, lambda f, n: _read(f, n, column, how), "--domain", warnings):
+        if not made:
+            warnings.append(documents.without_text(name))
+        found += made
     if not found:
         said = "; ".join(warnings[:3]) or "there are no files of a kind that is read"
         raise DataError(

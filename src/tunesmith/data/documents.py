@@ -7,10 +7,11 @@ passages are taken as they are; the ids are the user's.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 from tunesmith.core.errors import DataError
 from tunesmith.core.library import Library, Passage, in_order, sentences, trimmed
@@ -19,6 +20,8 @@ from tunesmith.data.readers import Reading
 from tunesmith.data.reading import read_path
 from tunesmith.data.shapes import expand_json
 from tunesmith.data.table import LIST_MARK, Table
+
+T = TypeVar("T")
 
 PROSE = frozenset({".txt", ".md", ".text", ".markdown"})
 BOUND = frozenset({".pdf", ".docx", ".html", ".htm", ".eml"})
@@ -66,22 +69,11 @@ def read_library(paths: Sequence[Path], how: Reading = Reading()) -> Library:  #
     passages: list[Passage] = []
     warnings: list[str] = []
     unordered = False
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"{path}: there is no such file or folder of documents.", hint="check --documents.")
-        files = files_below(path) if path.is_dir() else [(path, path.name)]
-        for file, name in files:
-            try:
-                made, is_table = _passages(file, name, how)
-            except DataError as error:
-                if not path.is_dir():
-                    raise
-                warnings.append(f"left out: {error.message}")
-                continue
-            if not made:
-                warnings.append(f"left out: {name} holds no text that can be read")
-            passages += made
-            unordered = unordered or is_table
+    for name, (made, is_table) in each_read(paths, lambda f, n: _passages(f, n, how), "--documents", warnings):
+        if not made:
+            warnings.append(without_text(name))
+        passages += made
+        unordered = unordered or is_table
     if not passages:
         said = "; ".join(warnings[:3]) or "there are no files of a kind that is read"
         raise DataError(
@@ -89,6 +81,33 @@ def read_library(paths: Sequence[Path], how: Reading = Reading()) -> Library:  #
             hint="give texts (txt, md, pdf, docx, html) or a table with a column of passages. A scan needs OCR first.",
         )
     return shelve(in_order(passages) if unordered else passages, warnings)
+
+
+def each_read(
+    paths: Sequence[Path], read: Callable[[Path, str], T], option: str, warnings: list[str]
+) -> Iterator[tuple[str, T]]:
+    """(name, what `read` gives) of every file in some files and folders, in order.
+
+    What of a folder cannot be read is left out and told in `warnings`. Raises DataError where a path does not exist,
+    or a file that was named cannot be read. option: where the paths were given.
+    """
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"{path}: there is no such file or folder of documents.", hint=f"check {option}.")
+        for file, name in files_below(path) if path.is_dir() else [(path, path.name)]:
+            try:
+                made = read(file, name)
+            except DataError as error:
+                if not path.is_dir():
+                    raise
+                warnings.append(f"left out: {error.message}")
+                continue
+            yield name, made
+
+
+def without_text(name: str) -> str:
+    """The warning about a file that was read and is empty."""
+    return f"left out: {name} holds no text that can be read"
 
 
 def shelve(passages: Iterable[Passage], warnings: Sequence[str] = ()) -> Library:

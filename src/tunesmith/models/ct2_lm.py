@@ -108,11 +108,8 @@ class Ct2LanguageModel:
         answers = []
         for one in made:
             ids = [int(i) for i in one.sequences_ids[0]]
-            kept = next((k for n in range(1, len(ids) + 1) if (k := before_loop(ids[:n])) is not None), None)
-            if break_loops and kept is not None:
-                answers.append(Generated(ids[:kept], True))
-            else:
-                answers.append(Generated(ids, len(ids) < max_new_tokens))
+            kept = _before_first_loop(ids) if break_loops else None
+            answers.append(Generated(ids[:kept], kept is not None or len(ids) < max_new_tokens))
         return answers
 
     def _label_log_probs(self, prompt: Sequence[int], labels: Sequence[Sequence[int]]) -> NDArray[np.float64]:
@@ -170,3 +167,9 @@ class Ct2LanguageModel:
 def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     shifted = logits - logits.max(axis=-1, keepdims=True)
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float64)
+
+
+def _before_first_loop(ids: Sequence[int]) -> int | None:
+    """How many ids would have been kept if the first loop had ended the answer; None if there is none."""
+    ends = (before_loop(ids[:n]) for n in range(1, len(ids) + 1))
+    return next((kept for kept in ends if kept is not None), None)

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from markupsafe import Markup
 
 from tunesmith.core.errors import RunError, TunesmithError
 from tunesmith.evaluation.drawing import clean
-from tunesmith.studio.served import STATES
+from tunesmith.studio.served import STATES, Served
 
 if TYPE_CHECKING:
     from nicegui.element import Element
@@ -115,6 +116,16 @@ def page(title: str, *, run: str | None = None, view: str = "", state: str | Non
         yield
 
 
+def opened(served: Served, name: str) -> Path | None:
+    """The folder of a run; None, and a page that says so, where there is no such run."""
+    try:
+        return served.run(name)
+    except RunError as error:
+        with page("No such run"):
+            complaint(error)
+        return None
+
+
 def link(run: str, view: str = "") -> str:
     """The address of a view of a run."""
     return f"/runs/{quote(run, safe='')}" + (f"/{view}" if view else "")
@@ -140,6 +151,13 @@ def command(*lines: str) -> None:
     html(said('<details class="cli"><summary>On the command line</summary><pre><code>{}</code></pre></details>', words))
 
 
+def written(run: str, file: str, title: str, *, sandbox: str = "allow-same-origin") -> Markup:
+    """A page that a run wrote, in a frame of its own, where no script runs."""
+    return said(
+        '<iframe class="report" src="{}" sandbox="{}" title="{}"></iframe>', link(run, file), sandbox, title
+    )  # fmt: skip
+
+
 def complaint(error: TunesmithError) -> None:
     """What went wrong and what to do about it."""
     html(said('<div class="alarm" role="alert"><p><strong>{}</strong></p><p>{}</p></div>', error.message,
@@ -149,12 +167,3 @@ def complaint(error: TunesmithError) -> None:
 def when(moment: float) -> str:
     """A time as people read it, on this machine's clock."""
     return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds as people read them; "" for None."""
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tunesmith.core.errors import RunError
 from tunesmith.studio import frame
 from tunesmith.studio.served import Served
 
@@ -12,22 +11,14 @@ def register(served: Served) -> None:
     from nicegui import ui
 
     def data(name: str) -> None:
-        try:
-            folder = served.run(name)
-        except RunError as error:
-            with frame.page("No such run"):
-                frame.complaint(error)
+        folder = frame.opened(served, name)
+        if folder is None:
             return
         with frame.page("The data", run=folder.name, view="data"):
             if not (folder / "02-curate" / "stage.json").exists():
                 frame.text("The data has not been looked at yet.", css="absent")
                 return
-            frame.html(
-                frame.said(
-                    '<iframe class="report" src="{}" sandbox="allow-same-origin" title="Profile of the data"></iframe>',
-                    frame.link(folder.name, "data.html"),
-                )
-            )
+            frame.html(frame.written(folder.name, "data.html", "Profile of the data"))
             frame.command(served.command("curate", folder.name), served.command("findings", folder.name))
 
     ui.page("/runs/{name}/data")(data)

@@ -29,7 +29,8 @@ def stages(progress: Progress, *, working: bool) -> Markup:
             more = _bar(progress)
         elif state == "working" and progress.notes:
             more = progress.notes[-1]
-        took = frame.duration(progress.seconds.get(name)) if state == "done" else ""
+        seconds = progress.seconds.get(name) if state == "done" else None
+        took = "" if seconds is None else wording.duration(seconds)
         said = {"done": "done", "working": "under way", "": "to come"}[state]
         parts.append(
             frame.said(
@@ -48,7 +49,7 @@ def stages(progress: Progress, *, working: bool) -> Markup:
 def _bar(progress: Progress) -> Markup:
     task = progress.task_done
     assert task is not None
-    left = frame.duration(task.left_s)
+    left = "" if task.left_s is None else wording.duration(task.left_s)
     return frame.said(
         '<span>{}</span><progress max="1" value="{}">{}</progress><span class="muted num">{}{}</span>',
         task.what, f"{task.share:.4f}", f"{task.share:.0%}", f"{task.share:.0%}",
@@ -58,13 +59,13 @@ def _bar(progress: Progress) -> Markup:
 
 def facts(progress: Progress, plan: Plan | None, *, working: bool) -> Markup:
     """Time, time left, memory and checks in a line of figures."""
-    rows: list[tuple[str, str]] = [("Time so far", frame.duration(progress.elapsed_s) or "0 s")]
+    rows: list[tuple[str, str]] = [("Time so far", wording.duration(progress.elapsed_s))]
     if plan is not None and working:
-        rows.append(("Budget", frame.duration(plan.budget_s)))
+        rows.append(("Budget", wording.duration(plan.budget_s)))
         minutes = next((q for q in plan.expected if q.name == "minutes"), None)
         if minutes is not None:
             left = max(0.0, minutes.likely * 60 - progress.elapsed_s)
-            rows.append(("Left, as forecast", f"about {frame.duration(left)}"))
+            rows.append(("Left, as forecast", f"about {wording.duration(left)}"))
     if progress.memory:
         rows.append(("Memory now", wording.size(progress.memory[-1][1])))
     if progress.checks:

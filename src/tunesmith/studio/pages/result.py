@@ -25,11 +25,8 @@ def register(served: Served) -> None:
     from nicegui import ui
 
     def result(name: str) -> None:
-        try:
-            folder = served.run(name)
-        except RunError as error:
-            with frame.page("No such run"):
-                frame.complaint(error)
+        folder = frame.opened(served, name)
+        if folder is None:
             return
         progress = Progress(folder / "events.jsonl")
         progress.read()
@@ -45,14 +42,10 @@ def register(served: Served) -> None:
 
 def show_report(served: Served, folder: Path) -> None:
     """The finished report in a frame of its own, where no script runs, and what can be done next."""
-    address = frame.link(folder.name, "report.html")
-    frame.html(
-        frame.said(
-            '<iframe class="report" src="{}" sandbox="allow-same-origin allow-popups" title="Report of {}"></iframe>'
-            '<p><a href="{}" target="_blank" rel="noopener">Open the report alone</a></p>',
-            address, folder.name, address,
-        )
-    )  # fmt: skip
+    title = f"Report of {folder.name}"
+    frame.html(frame.written(folder.name, "report.html", title, sandbox="allow-same-origin allow-popups"))
+    alone = '<p><a href="{}" target="_blank" rel="noopener">Open the report alone</a></p>'
+    frame.html(frame.said(alone, frame.link(folder.name, "report.html")))
     frame.command(
         served.command("show", folder.name), served.command("predict", folder.name, "new.csv"),
         served.command("show", folder.name, "--cost"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tunesmith.core.errors import RunError, TunesmithError
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.findings import Finding
 from tunesmith.evaluation.curation_page import marked_change
 from tunesmith.studio import frame, jobs
@@ -28,11 +28,8 @@ def register(served: Served) -> None:
     from nicegui import ui
 
     async def review(name: str) -> None:
-        try:
-            folder = served.run(name)
-        except RunError as error:
-            with frame.page("No such run"):
-                frame.complaint(error)
+        folder = frame.opened(served, name)
+        if folder is None:
             return
         with frame.page("Review what was found", run=folder.name, view="review"):
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from tunesmith.core.errors import RunError, TunesmithError
+from tunesmith.core.errors import TunesmithError
 from tunesmith.studio import frame
 from tunesmith.studio.served import Served
 from tunesmith.tracing import Story, trace
@@ -18,11 +18,8 @@ def register(served: Served) -> None:
     from nicegui import ui
 
     async def row(name: str, row: str = "") -> None:
-        try:
-            folder = served.run(name)
-        except RunError as error:
-            with frame.page("No such run"):
-                frame.complaint(error)
+        folder = frame.opened(served, name)
+        if folder is None:
             return
         with frame.page("Any row, from file to answer", run=folder.name, view="row"):
             frame.html(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tunesmith.core.errors import RunError, TunesmithError
+from tunesmith.core.errors import TunesmithError
 from tunesmith.studio import frame, leaving
 from tunesmith.studio.served import Served
 
@@ -20,11 +20,8 @@ def register(served: Served) -> None:
     from nicegui import ui
 
     async def use(name: str) -> None:
-        try:
-            folder = served.run(name)
-        except RunError as error:
-            with frame.page("No such run"):
-                frame.complaint(error)
+        folder = frame.opened(served, name)
+        if folder is None:
             return
         with frame.page("Use the model", run=folder.name, view="use"):
             if not (folder / "08-evaluate" / "stage.json").exists():
