@@ -14,10 +14,11 @@ import tunesmith as ts
 from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import ConfigError, DataError
 from tunesmith.curation import curate_table
+from tunesmith.data.steps import CannotRun, findings_of
 from tunesmith.deploy.server.feedback import Kept
 from tunesmith.deploy.server.served import Answer
-from tunesmith.feedback import make_batch
-from tunesmith.reviewing import review
+from tunesmith.feedback import keep_wrong, make_batch
+from tunesmith.reviewing import Listed, review
 from tunesmith.serving import offered
 
 _ANSWER = Answer("billing", 1.0)
@@ -92,6 +93,40 @@ def test_a_batch_holds_what_is_new_the_least_sure_first_and_corrections_hold(kep
     cleaned = Dataset.load(batch.curated.folder / "02-curate")
     targets = dict(zip(cleaned.table["id"].to_pylist(), cleaned.table["target"].to_pylist(), strict=True))
     assert (targets[0], targets[1]) == ("delivery", "billing")
+
+
+def test_an_answer_said_to_be_wrong_comes_first_in_the_queue_and_its_correction_reaches_the_data(kept, run, tmp_path):
+    sent = tmp_path / "sent.jsonl"
+    sent.write_text(kept.read_text())
+    texts = ["the lamp never came", "the parcel of number 3 was late", "I was charged twice &amp; more"]
+    for text, right in zip(texts, ("delivery", None, "billing"), strict=True):
+        keep_wrong(sent, model="tickets", row={"message": text}, answer="billing", confidence=0.9, right=right)
+    batch = make_batch(sent, run, out=tmp_path / "batch", review=tmp_path / "queue", most=100)
+    assert (
+        batch.rows == 8
+    )  # one of the three is in the run's data: whoever calls its answer wrong is heard all the same
+    found = {f.id: f for f in Listed.open(tmp_path / "queue", steps=["asked"]).findings}
+    assert sorted(found) == list(range(8))
+    assert [found[n].fix for n in range(3)] == ["delivery", None, "billing"]
+    assert all(found[n].score == 1.0 and "wrong" in found[n].reason for n in range(3))
+    assert "% sure, not checked yet" in found[7].reason
+    review(tmp_path / "queue", accept="0-1", steps=["asked"], by="anna")
+    curate_table(tmp_path / "queue")
+    cleaned = Dataset.load(tmp_path / "queue" / "02-curate").table
+    left = dict(zip(cleaned["id"].to_pylist(), cleaned["target"].to_pylist(), strict=True))
+    assert left[0] == "delivery"  # the suggestion was accepted
+    assert 1 not in left  # wrong, and nobody said what is right
+    assert left[2] == "billing"
+
+
+def test_the_step_for_batches_needs_a_file_and_understands_it(kept, run, tmp_path):
+    data = Dataset.load(make_batch(kept, run, out=tmp_path / "batch").curated.folder / "02-curate")
+    with pytest.raises(CannotRun):
+        findings_of("asked", data)
+    (tmp_path / "odd.jsonl").write_text('{"text": "x"}\n')
+    for file in ("odd.jsonl", "none.jsonl"):
+        with pytest.raises(DataError, match="does not say"):
+            findings_of("asked", data, {"file": tmp_path / file})
 
 
 def test_what_is_no_batch_is_refused(kept, run, tmp_path):

@@ -24,6 +24,8 @@ MEMORY_BAR, MEMORY_AIM = 0.8, 0.5
 # Rates that either side may choose from, on one seed, by the loss on rows of its own.
 RATES = {"lora": (3e-4, 1e-3, 2e-3), "full": (2e-5, 5e-5, 1e-4)}
 _EVALUATIONS = 8
+# Rows that LoRA and full tuning both learn from.
+_FULL_ROWS = {"b20": 1000, "sms": 500}
 # What training holds is predicted for: name, method, its options, dtype of the base, --max-memory.
 FOOTPRINTS: tuple[tuple[str, str, dict[str, Any], str, int | None], ...] = (
     ("lora", "lora", {}, "float32", None),
@@ -437,7 +439,7 @@ def peft_vs_full(asked: Asked, began: float) -> list[Row]:
         "sms": (tasks.messages(asked.shared), tasks.messages(asked.shared, "test")),
     }
     for name, (source, held) in sets.items():
-        made = _prepared(source, held, asked, rows=1000, held_rows=400)
+        made = _prepared(source, held, asked, rows=_FULL_ROWS[name], held_rows=400)
         runs: dict[str, list[Row]] = {}
         rates: dict[str, float] = {}
         for method, options in RATES.items():

@@ -19,7 +19,7 @@ import yaml
 from tunesmith.core.config import dump_options
 from tunesmith.core.context import Context
 from tunesmith.core.dataset import Dataset
-from tunesmith.core.errors import ConfigError, RunError
+from tunesmith.core.errors import ConfigError, RunError, did_you_mean
 from tunesmith.core.events import EventLog, Listener
 from tunesmith.core.files import canonical, read_json, sha256_bytes, write_json, write_text
 from tunesmith.core.machine import set_threads
@@ -190,9 +190,13 @@ def default_folder(path: Path) -> Path:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A finished run, opened from its folder: its report, and the model that it ships."""
+    """A finished run, opened from its folder: its report, and the model that it ships.
+
+    system: the rung that answers instead of the one that ships; None: that one. Only what ships keeps promises.
+    """
 
     folder: Path
+    system: str | None = None
 
     @cached_property
     def report(self) -> Report:
@@ -213,7 +217,7 @@ class SavedRun:
         return Dataset.load(self._stage("02-curate", "dataset.parquet"))
 
     def predict(self, rows: Sequence[str] | Sequence[Mapping[str, Any]] | Any) -> Predictions:
-        """Answers of the shipped model to texts, dicts with the input columns, or a DataFrame; in order."""
+        """Answers of the system to texts, dicts with the input columns, or a DataFrame; in order."""
         return self.fitted.predict(self.texts(rows), self._context)
 
     def decide(
@@ -255,11 +259,26 @@ class SavedRun:
     def accept_at(self) -> float | None:
         """The share of right answers that the run was asked to ship with; None: every answer is given."""
         asked = self.report.details.get("abstention", {}).get("accept_at")
-        return None if asked is None else float(asked)
+        return None if asked is None or self.answering != self.report.winner else float(asked)
+
+    @cached_property
+    def answering(self) -> str:
+        """The rung that answers. Raises ConfigError if `system` names none that ran."""
+        if self.system is None:
+            return self.report.winner
+        ran = [rung.name for rung in self._ladder.rungs if rung.ran and rung.path is not None]
+        if self.system not in ran:
+            raise ConfigError(
+                f"{self.folder} has no system '{self.system}' that can answer.",
+                hint=did_you_mean(self.system, ran) or f"there are {', '.join(ran)}.",
+            )
+        return self.system
 
     @cached_property
     def acceptance(self) -> Acceptance:
-        """What decides whether an answer of the shipped system may go out."""
+        """What decides whether an answer of the shipped system may go out. Raises ConfigError for any other."""
+        if self.answering != self.report.winner:
+            raise ConfigError(f"promises are kept by {self.report.winner} alone, which ships.", hint="leave out one.")
         ladder = self._ladder
         return Acceptance.load(self._stage("08-evaluate", "report.json"), ladder, self.report.winner)
 
@@ -294,11 +313,11 @@ class SavedRun:
 
     @cached_property
     def fitted(self) -> Fitted:
-        """The shipped system, loaded."""
+        """The system that answers, loaded."""
         set_threads(self.plan.limits.threads)
         ladder = self._ladder
         trained = Trained.load(self._stage("07-train", "trained.json"))
-        return trained.fitted(self.report.winner, ladder, self._context)
+        return trained.fitted(self.answering, ladder, self._context)
 
     @cached_property
     def _ladder(self) -> Ladder:
@@ -320,10 +339,13 @@ class SavedRun:
         return folder
 
 
-def open_run(folder: str | Path) -> SavedRun:
-    """A finished run from its folder; RunError if it is none."""
-    saved = SavedRun(Path(folder))
-    _ = saved.report
+def open_run(folder: str | Path, *, system: str | None = None) -> SavedRun:
+    """A finished run from its folder; RunError if it is none. system: a rung that answers instead of what ships.
+
+    Raises ConfigError if no such rung ran.
+    """
+    saved = SavedRun(Path(folder), system)
+    _ = saved.answering
     return saved
 
 

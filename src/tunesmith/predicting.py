@@ -116,10 +116,10 @@ def predict_lines(
                             more["answered_by"] = _author(saved, decided, at)
                     sink.write(json.dumps({**made, **more}, ensure_ascii=False) + "\n")
                 elif sure is None:
-                    sink.write(f"{_told(task, answer)}\n")
+                    sink.write(f"{told(task, answer)}\n")
                 else:
                     held = "" if decided is None else "\taccepted" if decided.accepted[at] else _held(decided, at)
-                    sink.write(f"{_told(task, answer)}\t{sure[at]:.4f}{held}\n")
+                    sink.write(f"{told(task, answer)}\t{sure[at]:.4f}{held}\n")
             sink.flush()
 
 
@@ -192,7 +192,7 @@ def _sets_first(saved: SavedRun, texts: list[str], n: int) -> list[ToLabel]:
         nearest = abs(said.marginals - 0.5).argmin(axis=1)
         for at, text in enumerate(part):
             one = ToLabel(
-                start + at + 1, 1.0 - float(said.confidences[at]), _told(task, said.values[at]),
+                start + at + 1, 1.0 - float(said.confidences[at]), told(task, said.values[at]),
                 labels[int(nearest[at])], text,
             )  # fmt: skip
             found.setdefault(text, one)
@@ -200,7 +200,7 @@ def _sets_first(saved: SavedRun, texts: list[str], n: int) -> list[ToLabel]:
 
 
 def _author(saved: SavedRun, decided: Decided, at: int) -> str:
-    return NAME if decided.handed is not None and decided.handed[at] else saved.report.winner
+    return NAME if decided.handed is not None and decided.handed[at] else saved.answering
 
 
 def _target(saved: SavedRun, accept_at: float | None, *, hand_on: bool = False) -> float | None:
@@ -253,9 +253,10 @@ def _beside(
     return {_free(name, taken): value for name, value in made.items()}
 
 
-def _told(task: Task, value: str | None) -> str:
-    told = getattr(task, "told", None)
-    return value or "" if told is None or value is None else str(told(value))
+def told(task: Task, value: str | None) -> str:
+    """An answer as people read it; "" where there is none."""
+    words = getattr(task, "told", None)
+    return value or "" if words is None or value is None else str(words(value))
 
 
 def _read(value: Any, as_json: bool) -> Any:

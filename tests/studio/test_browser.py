@@ -138,6 +138,14 @@ def test_from_a_file_to_an_answer_over_http(browser, studio, tmp_path):
     lines = [json.loads(line) for line in next((tmp_path / "runs").rglob("reviews.jsonl")).read_text().splitlines()]
     assert [line["verdict"] for line in lines] == ["edit", "withdraw", "edit"]
 
+    browser.get(f"{address}/try")
+    page.find(".given textarea").send_keys("send my money back for the lamp")
+    page.press("#ask")
+    page.press("#send:not([disabled])", within_s=120)
+    page.press("#review-sent:not([disabled])")
+    page.find("#item", text="was said to be wrong", within_s=120)
+    assert browser.current_url == f"{base}/runs/orders-asked-1/review"
+
     browser.get(f"{address}/use")
     page.press("#to-bundle", within_s=240)
     page.find(".made", text="held rows answered alike", within_s=240)

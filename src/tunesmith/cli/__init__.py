@@ -30,7 +30,8 @@ def _global(debug: Debug = False) -> None:  # listed here for --help; `main` tak
 
 
 for _name, _command_of in (
-    ("run", training.run), ("plan", training.plan), ("show", training.show), ("predict", training.predict),
+    ("run", training.run), ("plan", training.plan), ("show", training.show), ("compare", training.compare),
+    ("predict", training.predict),
     ("curate", data.curate), ("evidence", data.evidence), ("contrast", data.contrast), ("value", data.value_),
     ("findings", data.findings), ("trace", data.trace),
     ("export", exporting.export),

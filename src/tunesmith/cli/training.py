@@ -197,6 +197,22 @@ def show(
     _show(open_run(folder).report.to_json(), folder, as_json=as_json)
 
 
+def compare(
+    folder: Annotated[Path, typer.Argument(help="run folder", show_default=False)],
+    other: Annotated[Path, typer.Argument(help="another one", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """What two finished runs ship, in a paired test on the rows that both tested."""
+    from tunesmith.comparing import compare as beside
+    from tunesmith.evaluation.drawing import clean
+
+    told = beside(folder, other)
+    if as_json:
+        print_json(told.to_json())
+    else:
+        typer.echo("\n".join(clean(line) for line in told.lines()))
+
+
 def _show_cost(folder: Path, wage: float | None, against: Path | None, *, full: bool, as_json: bool) -> None:
     from dataclasses import replace
 
@@ -228,13 +244,14 @@ def predict(
     hand_on: Annotated[
         bool, typer.Option("--hand-on", help="ask the run's generalist for what is not accepted")
     ] = False,
+    system: Annotated[str | None, typer.Option(help="a rung of the ladder that answers, instead of what ships")] = None,
     as_json: Json = False,
 ) -> None:
     """Answers of the shipped model: for a table, its columns in order with prediction and confidence added."""
     from tunesmith.pipeline import open_run
     from tunesmith.predicting import predict_lines, predict_table
 
-    saved = open_run(folder)
+    saved = open_run(folder, system=system)
     if what != "-" and Path(what).is_file():
         predict_table(saved, Path(what), out, as_json=as_json, accept_at=accept_at, hand_on=hand_on)
     elif what != "-" and Path(what).suffix.lower() in _TABLES:

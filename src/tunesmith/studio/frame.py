@@ -25,7 +25,10 @@ _MARK = Markup(
     '<svg viewBox="0 0 24 24" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="2.4" '
     'stroke-linecap="round"><path d="M4 19V9M10 19V5M16 19v-7M22 19v-4"/></svg>'
 )
-_VIEWS = (("", "Run"), ("data", "Data"), ("review", "Review"), ("row", "Any row"), ("use", "Use it"))
+_VIEWS = (
+    ("", "Run"), ("data", "Data"), ("review", "Review"), ("row", "Any row"), ("try", "Try it"), ("compare", "Compare"),
+    ("use", "Use it"),
+)  # fmt: skip
 # Seconds that a page may take to read what it shows: the first to need them loads the libraries that read tables.
 PATIENCE_S = 120.0
 

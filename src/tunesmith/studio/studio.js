@@ -20,6 +20,18 @@ new MutationObserver(() => document.querySelectorAll("iframe.report").forEach(wa
   subtree: true,
 });
 
+// On a narrow screen not every tab is seen: the one that is open is.
+const shown = new WeakSet();
+const show = (tab) => {
+  if (shown.has(tab)) return;
+  shown.add(tab);
+  tab.scrollIntoView({ inline: "center", block: "nearest" });
+};
+new MutationObserver(() => document.querySelectorAll(".tabs a[aria-current]").forEach(show)).observe(document, {
+  childList: true,
+  subtree: true,
+});
+
 // A file goes to the studio as it is read from disk; what comes back is the address of its run.
 const send = (file, box) => {
   const told = box.querySelector("[data-told]");

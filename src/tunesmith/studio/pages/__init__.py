@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tunesmith.studio.pages import data, result, review, rows, runs, use
+from tunesmith.studio.pages import attempt, compare, data, result, review, rows, runs, use
 from tunesmith.studio.served import Served
 
 
 def register(served: Served) -> None:
     """Make every page known to NiceGUI."""
-    for module in (runs, result, data, review, rows, use):
+    for module in (runs, result, data, review, rows, attempt, compare, use):
         module.register(served)

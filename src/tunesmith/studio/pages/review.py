@@ -11,6 +11,7 @@ from markupsafe import Markup
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.findings import Finding
 from tunesmith.evaluation.curation_page import marked_change
+from tunesmith.feedback import table_of_batch
 from tunesmith.studio import frame, jobs
 from tunesmith.studio.queue import Item, Queue
 from tunesmith.studio.served import Served
@@ -70,8 +71,17 @@ class _Desk:
             self.answer.classes("answer").on("keydown.enter", self._doing(self._correct))
             self.save = frame.button("Save this answer", self._doing(self._correct), ident="save")
         frame.html(_KEYS)
-        with frame.box("div", "acts"):
-            frame.button("Apply: run again with these decisions", self._again, css="primary", ident="again")
+        table = table_of_batch(self.folder)
+        if table is None:
+            with frame.box("div", "acts"):
+                frame.button("Apply: run again with these decisions", self._again, css="primary", ident="again")
+        else:  # nothing was kept for testing, so it is no run by itself
+            words = (
+                "These rows were asked of a model. Corrected, they can be learned with the run's own data; they are in "
+            )
+            frame.html(
+                frame.said("<p>{}<code>{}</code>, and the corrections hold wherever they come.</p>", words, str(table))
+            )
         frame.command(
             self.served.command("findings", self.folder.name, "--accept ROW"),
             self.served.command("findings", self.folder.name, "--reject ROW"),
