@@ -2,7 +2,8 @@
 
     python peer_loop.py FOLDER TOKENS [--port 0]
 
-FOLDER holds the base model; the same prompt, greedy, float32. It prints what `tunesmith serve` prints.
+FOLDER holds the base model; the same prompt, greedy, float32, and the rule by which *evaluate* ends a text that repeats
+itself, as a stopping criterion. It prints what `tunesmith serve` prints.
 """
 
 from __future__ import annotations
@@ -16,11 +17,23 @@ from typing import Any
 import torch
 import uvicorn
 from fastapi import Body, FastAPI
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, StoppingCriteria, StoppingCriteriaList
+
+from tunesmith.models.written import before_loop
 
 app = FastAPI()
 _one_at_a_time = threading.Lock()
 _held: dict[str, Any] = {}
+
+
+class _Repeats(StoppingCriteria):
+    """Ends an answer that goes on and on with the same words; prompt: tokens before it."""
+
+    def __init__(self, prompt: int) -> None:
+        self.prompt = prompt
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
+        return torch.tensor([before_loop(row[self.prompt :].tolist()) is not None for row in input_ids])
 
 
 @app.get("/health")
@@ -34,10 +47,14 @@ def chat(body: dict[str, Any] = Body()) -> dict[str, Any]:  # noqa: B008 - FastA
     given = tokenizer.apply_chat_template(
         body["messages"], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
-    with _one_at_a_time, torch.inference_mode():
-        out = model.generate(**given, do_sample=False, max_new_tokens=_held["tokens"])
     n = given["input_ids"].shape[1]
-    text = tokenizer.decode(out[0, n:], skip_special_tokens=True)
+    with _one_at_a_time, torch.inference_mode():
+        out = model.generate(
+            **given, do_sample=False, max_new_tokens=_held["tokens"],
+            stopping_criteria=StoppingCriteriaList([_Repeats(n)]),
+        )  # fmt: skip
+    written = out[0, n:].tolist()
+    text = tokenizer.decode(written[: before_loop(written)], skip_special_tokens=True)
     return {"choices": [{"message": {"content": text}}], "usage": {"prompt_tokens": n}}
 
 

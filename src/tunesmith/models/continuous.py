@@ -118,21 +118,29 @@ class _Kept:
     layers: list[tuple[torch.Tensor, torch.Tensor]]
 
 
+# By number, the least recently used first.
+Prompts = OrderedDict[int, _Kept]
+
+
 class Writer:
     """Answers of one language model, written together.
 
     rows:   answers at once. tokens: that all of them may hold, prompts included. kept_tokens: of prompts that are
-            remembered after their answer, the least recently used forgotten first.
+            remembered after their answer, the least recently used forgotten first. kept: prompts that another Writer
+            of the same weights has read (its `kept`).
     """
 
-    def __init__(self, lm: LanguageModel, *, rows: int = 16, tokens: int = 8192, kept_tokens: int = 2048) -> None:
+    def __init__(
+        self, lm: LanguageModel, *, rows: int = 16, tokens: int = 8192, kept_tokens: int = 2048,
+        kept: Prompts | None = None,
+    ) -> None:  # fmt: skip
         self.lm, self.rows, self.tokens, self.kept_tokens = lm, rows, tokens, kept_tokens
         self.active: list[Writing] = []
         self.reads = 0  # tokens of prompts that went through the model
         self._next: list[int] = []  # the token that comes next in each row, not yet read
         self._lengths: list[int] = []
-        self._kept: OrderedDict[int, _Kept] = OrderedDict()
-        self._number = 0
+        self._kept: Prompts = OrderedDict() if kept is None else kept
+        self._number = max(self._kept, default=0)
         self._held, self._cache = _empty()
         self._stops = frozenset(lm.stops)
 
@@ -196,9 +204,14 @@ class Writer:
         self._held, self._cache = _empty()
 
     @property
+    def kept(self) -> Prompts:
+        """Prompts that are remembered after their answer."""
+        return self._kept
+
+    @property
     def n_kept(self) -> int:
-        """Tokens of prompts that are remembered after their answer."""
-        return sum(len(kept.ids) for kept in self._kept.values())
+        """Tokens of them."""
+        return n_tokens(self._kept)
 
     @property
     def bytes(self) -> int:
@@ -317,6 +330,11 @@ class Writer:
         for layer in self._cache.layers:
             if layer.is_initialized:
                 layer.resize(*room)
+
+
+def n_tokens(prompts: Prompts) -> int:
+    """Tokens of prompts that a Writer remembers."""
+    return sum(len(kept.ids) for kept in prompts.values())
 
 
 def _empty() -> tuple[_Held, Cache]:

@@ -23,7 +23,7 @@ from tunesmith.training.systems import Fitted
 from tunesmith.training.tuned_lm import LmFitted
 
 if TYPE_CHECKING:
-    from tunesmith.models.continuous import Writer
+    from tunesmith.models.continuous import Prompts, Writer
     from tunesmith.models.lm import LanguageModel
     from tunesmith.training.prompted import Prompted
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _SPARE_BYTES = 64 << 20
 # Tokens of prompts that all models together keep, should they come again: 47 MB for SmolLM2-135M.
 _KEPT_TOKENS = 1024
+# Adapters that hang on bases at once; those asked longest ago make room, which takes 20 ms, not a second.
+_ADAPTERS = 4
 # Texts whose vectors are kept, should they be asked for again: 6 MB at 384 dimensions.
 _REMEMBERED = 4096
 
@@ -79,6 +81,11 @@ class Offered:
         return self.system in ("lm", "zero_shot", "few_shot") and self.task.output in ("text", "json")
 
     @property
+    def is_adapter(self) -> bool:
+        """Whether it is a base with weights of its own beside it, as far as that is known before it is loaded."""
+        return self.system == "lm"
+
+    @property
     def door(self) -> str:
         """Which of the two own endpoints answers for it, classify or extract; "" if it writes texts."""
         return {"label": "classify", "labels": "classify", "json": "extract", "citations": "extract"}.get(
@@ -89,8 +96,9 @@ class Offered:
 class Loaded:
     """A served model in memory."""
 
-    def __init__(self, offered: Offered, bases: Bases) -> None:
-        self.offered, self._bases = offered, bases
+    def __init__(self, offered: Offered, bases: Bases, prompts: Prompts | None = None) -> None:
+        """prompts: those that the same model read before it was let go."""
+        self.offered, self._bases, self._prompts = offered, bases, prompts
         self.lm: LanguageModel | None = None
         self.fitted = self._opened(offered.read())
         self.acceptance = offered.acceptance()
@@ -120,23 +128,37 @@ class Loaded:
 
         if self._writer is None:
             assert self.lm is not None
-            self._writer = Writer(self.lm)
+            self._writer = Writer(self.lm, kept=self._prompts)
+            self._prompts = None
         return self._writer
+
+    @property
+    def prompts(self) -> Prompts | None:
+        """Prompts that it has read, should they come again."""
+        return self._prompts if self._writer is None else self._writer.kept
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether its modules can take another adapter."""
+        return self.lm is not None and self._bases.has_form(self.lm)
 
     @property
     def kept_tokens(self) -> int:
         """Tokens of prompts that it keeps should they come again."""
-        return 0 if self._writer is None else self._writer.n_kept
+        from tunesmith.models.continuous import n_tokens
+
+        return n_tokens(self.prompts) if self.prompts else 0
 
     def forget_prompts(self) -> None:
         """Forget prompts that were kept should they come again; they are read anew then."""
+        self._prompts = None
         if self._writer is not None and not self._writer.active:
             self._writer.clear()
 
-    def let_go(self) -> None:
-        """Forget what was loaded."""
+    def let_go(self, *, keep: bool = False) -> None:
+        """Forget what was loaded. keep: but for modules that another adapter may take over."""
         if self.lm is not None:
-            self._bases.release(self.lm)
+            self._bases.release(self.lm, keep=keep)
             self.lm.let_go()
 
     @property
@@ -197,6 +219,7 @@ class Store:
         self._bases = Bases()
         self._loaded: OrderedDict[str, Loaded] = OrderedDict()
         self._costs: dict[str, int] = {}
+        self._prompts: OrderedDict[str, Prompts] = OrderedDict()  # of adapters that made room for others
         remember_at_most(_REMEMBERED)
 
     def get(self, name: str) -> Loaded:
@@ -206,13 +229,14 @@ class Store:
             self._forget_prompts()
             return self._loaded[name]
         offered = self.offered[name]
-        expected = self._costs.get(name) or _size(offered.folder) + _SPARE_BYTES
-        self._make_room(expected)
+        if not (offered.is_adapter and self._made_way()):
+            self._make_room(self._costs.get(name) or _size(offered.folder) + _SPARE_BYTES)
         before = _resident()
-        made = Loaded(offered, self._bases)
-        _trim()
+        made = Loaded(offered, self._bases, self._prompts.pop(name, None))
         self._loaded[name] = made
-        self._costs[name] = max(_size(offered.folder), _resident() - before)
+        if name not in self._costs:
+            _trim()
+            self._costs[name] = max(_size(offered.folder), _resident() - before)
         self._make_room(0)
         self._forget_prompts()
         return made
@@ -223,7 +247,8 @@ class Store:
             expected = _size(offered.folder) + _SPARE_BYTES
             if self._loaded and self._most is not None and _resident() + expected > self._most:
                 return
-            self.get(name)
+            if not offered.is_adapter or len(self._adapters()) < _ADAPTERS:
+                self.get(name)
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -238,14 +263,37 @@ class Store:
         """Forget everything."""
         while self._loaded:
             self._loaded.popitem(last=False)[1].let_go()
+        self._prompts.clear()
+
+    def _adapters(self) -> list[str]:
+        """Names of the adapters on shared bases, the least recently asked first."""
+        return [name for name, one in self._loaded.items() if one.is_adapter]
+
+    def _made_way(self) -> bool:
+        """Let the adapter that was asked longest ago and writes nothing make way, if as many hang on bases as may."""
+        hanging = self._adapters()
+        idle = [name for name in hanging if not self._loaded[name].is_writing]
+        if len(hanging) < _ADAPTERS or not idle:
+            return False
+        gone = self._loaded.pop(idle[0])
+        if gone.prompts:
+            self._prompts[idle[0]] = gone.prompts
+        gone.let_go(keep=True)
+        return True
 
     def _forget_prompts(self) -> None:
         """Have the models asked longest ago forget theirs where all keep too many."""
+        from tunesmith.models.continuous import n_tokens
+
         held = 0
         for one in reversed(self._loaded.values()):
             held += one.kept_tokens
             if held > _KEPT_TOKENS and one is not next(reversed(self._loaded.values())):
                 one.forget_prompts()
+        for name in reversed(list(self._prompts)):
+            held += n_tokens(self._prompts[name])
+            if held > _KEPT_TOKENS:
+                del self._prompts[name]
 
     def _make_room(self, expected: int) -> None:
         while self._most is not None and _resident() + expected > self._most:
@@ -255,6 +303,7 @@ class Store:
             if not idle:
                 return
             self._loaded.pop(idle[0]).let_go()
+            self._prompts.clear()
             gc.collect()
             _trim()
 

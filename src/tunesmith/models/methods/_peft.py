@@ -91,6 +91,26 @@ class OnPeft:
         adapted.eval()
         return cast("nn.Module", adapted)
 
+    def exchange(self, model: nn.Module, folder: Path) -> None:
+        """Put another adapter of the same config in the place of the one that the model has, tensor by tensor.
+
+        In 10 to 30 ms where `load` takes a second to make modules. Raises ModelError, and changes nothing, unless the
+        folder has exactly the tensors that are there, or where they are computed from others.
+        """
+        import torch
+        from torch.nn.utils import parametrize
+
+        from tunesmith.models.methods import _files
+
+        stored, held = _files.read(folder, _files.ADAPTER), _adapter(model)
+        _files.same_names(stored, held, folder)
+        odd = [name for name, tensor in held.items() if tensor.shape != stored[name].shape]
+        if odd or any(parametrize.is_parametrized(module) for module in model.modules()):
+            raise ModelError(f"the adapter in {folder} is of another form than the one it would replace.")
+        with torch.no_grad():
+            for name, tensor in held.items():
+                tensor.copy_(stored[name])
+
     def rates(self, model: nn.Module, options: Options) -> Mapping[str, float]:
         return {}
 
