@@ -9,8 +9,11 @@ from typer.testing import CliRunner
 
 import tunesmith as ts
 from tunesmith.cli import app
-from tunesmith.comparing import compare
+from tunesmith.comparing import Side, _claim, compare
 from tunesmith.core.errors import ConfigError, RunError
+from tunesmith.core.predictions import Predictions
+from tunesmith.evaluation.verdict import Answers, compared
+from tunesmith.tasks import task as tasks
 
 MODEL = {"encoder": "none", "lm": "none"}
 ENDS = {"refund": ("send my money back", "I want to be paid back", "return what I paid"),
@@ -52,6 +55,29 @@ def test_the_better_run_is_named_with_an_interval_and_the_rows_are_told(runs):
     back = compare(runs / "words", runs / "common")
     assert back.claim == "first better"
     assert back.comparison.difference == pytest.approx(-found.comparison.difference)
+
+
+def test_of_texts_what_makes_facts_up_is_not_called_better():
+    task = tasks.get("rewrite")
+    sources = [f"Agent: hello. Customer: order {n} of 2 lamps." for n in range(40)]
+    truth = [f"The customer ordered 2 lamps, order {n}, for 30 euros on Monday." for n in range(40)]
+    answers = {"first": Answers(Predictions(tuple(sources))), "second": Answers(Predictions(tuple(truth)))}
+    given = {"sources": sources, "labels": (), "answers": answers}
+    found, guard = (compared(task, truth, "second", "first", metric=m, **given) for m in ("fact_f1", *task.guards))
+    assert found.difference > 0.2
+    assert guard.difference > 0.2  # 30 euros, Monday: nobody said so
+    sides = tuple(Side(name, "lm", 0.5, 0.5, 40, None, *[None] * 4) for name in ("plain", "bold"))
+    claim, sentence = _claim(sides, found, [guard], task.lower)
+    assert claim == "no evidence"
+    assert "bold is not better, all told" in sentence
+    assert _claim(sides, found, [], task.lower)[0] == "second better"
+
+
+def test_two_runs_of_one_name_are_told_apart_by_their_folders(runs, tmp_path):
+    shutil.copytree(runs / "common", tmp_path / "words")
+    found = compare(tmp_path / "words", runs / "words")
+    assert [side.run for side in found.sides] == [str(tmp_path / "words"), str(runs / "words")]
+    assert compare(runs / "common", runs / "words").sides[1].run == "words"
 
 
 def test_a_run_beside_itself_shows_no_difference(runs):

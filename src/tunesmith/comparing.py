@@ -58,7 +58,8 @@ class Differs:
 
 @dataclass(frozen=True)
 class Beside:
-    """Two runs compared. left_out: (rows that only the first tested, only the second, whose answers disagree).
+    """Two runs compared. guards: in metrics that what is better must not be worse in. left_out: (rows that only
+    the first tested, only the second, whose answers disagree).
 
     agreement: rows on which (both answers are equally good, the first run's is better, the second's is).
     """
@@ -67,6 +68,7 @@ class Beside:
     metric: str
     sides: tuple[Side, Side]
     comparison: Comparison
+    guards: tuple[Comparison, ...]
     claim: str
     sentence: str
     paired_by: str
@@ -88,6 +90,7 @@ class Beside:
             ("Ships", one.system, two.system),
             (f"{title}, {self.comparison.n:,} rows", *(wording.score(s.score, self.metric) for s in self.sides)),
             (f"{title}, own test", *(_own(s, self.metric) for s in self.sides)),
+            *guarded(self),
             *costs(self),
         ]
         width = max(len(row[0]) for row in table)
@@ -97,6 +100,14 @@ class Beside:
         told += ["", f"equally good on {same:,} rows; {one.run} better on {first:,}, {two.run} on {last:,}"]
         missing = left_out(self)
         return [*told, f"paired by {self.paired_by}; {missing}"] if missing else told
+
+
+def guarded(beside: Beside) -> list[tuple[str, str, str]]:
+    """(metric, first, second) of what must not get worse."""
+    return [
+        (wording.metric(g.metric).title, wording.score(g.score_b, g.metric), wording.score(g.score_a, g.metric))
+        for g in beside.guards
+    ]
 
 
 def costs(beside: Beside) -> list[tuple[str, str, str]]:
@@ -146,10 +157,20 @@ def compare(first: Path, second: Path, *, shown: int = 10, permutations: int = 1
     texts, references = [mine.texts[i] for i in at], [mine.references[i] for i in at]
     labels = tuple(dict.fromkeys((*one.data.labels, *two.data.labels)))
     said = (mine.predictions.take(at), other.predictions.take(there))
-    found = compared(
-        task, references, "second", "first", sources=texts, labels=labels, metric=metric, permutations=permutations,
-        answers={"first": Answers(said[0]), "second": Answers(said[1])},
-    )  # fmt: skip
+    found, *guards = (
+        compared(
+            task,
+            references,
+            "second",
+            "first",
+            sources=texts,
+            labels=labels,
+            metric=name,
+            permutations=permutations,
+            answers={"first": Answers(said[0]), "second": Answers(said[1])},
+        )
+        for name in (metric, *task.guards)
+    )
     scores = [_row_scores(task, made, references, texts, labels, metric) for made in said]
     gain = scores[1] - scores[0]
     if metric in task.lower:
@@ -159,11 +180,12 @@ def compare(first: Path, second: Path, *, shown: int = 10, permutations: int = 1
         for chosen in (np.flatnonzero(gain < 0)[:shown], np.flatnonzero(gain > 0)[:shown])
         for i in chosen
     ]
-    sides = (_side(first, one.report, found.score_b, metric), _side(second, two.report, found.score_a, metric))
-    claim, sentence = _claim(sides, found, lower=metric in task.lower)
+    names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
+    sides = (_side(names[0], one.report, found.score_b, metric), _side(names[1], two.report, found.score_a, metric))
+    claim, sentence = _claim(sides, found, guards, task.lower)
     missing = (len(mine.ids) - len(at) - unlike, len(other.ids) - len(at) - unlike, unlike)
     return Beside(
-        one.report.task, metric, sides, found, claim, sentence, by, missing,
+        one.report.task, metric, sides, found, tuple(guards), claim, sentence, by, missing,
         (int((gain == 0).sum()), int((gain < 0).sum()), int((gain > 0).sum())), tuple(rows),
     )  # fmt: skip
 
@@ -244,24 +266,24 @@ def _numbered(keys: Sequence[Any]) -> list[tuple[Any, int]]:
 def _row_scores(
     task: Any, said: Predictions, references: Sequence[str], texts: Sequence[str], labels: Sequence[str], metric: str
 ) -> NDArray[np.float64]:
-    """How good each answer is: in the metric where it is one of rows, else whether it is right."""
+    """How good each answer is: in the metric where it is one of rows, else in the task's first that is."""
     rows = task.row_scores(said, references, texts, labels)
-    if metric in rows or "accuracy" in rows:
-        return np.asarray(rows.get(metric, rows.get("accuracy")), dtype=np.float64)
-    return np.array([value == truth for value, truth in zip(said.values, references, strict=True)], dtype=np.float64)
+    return np.asarray(rows.get(metric, next(iter(rows.values()))), dtype=np.float64)
 
 
-def _side(folder: Path, report: Report, score: float, metric: str) -> Side:
+def _side(run: str, report: Report, score: float, metric: str) -> Side:
     shipped = report[report.winner]
     own = shipped.scores.get(metric)
     cost = shipped.cost
     return Side(
-        folder.name, report.winner, score, None if own is None else own.value, shipped.n, report.claim,
+        run, report.winner, score, None if own is None else own.value, shipped.n, report.claim,
         cost.train_cpu_s, cost.predict_cpu_s_per_example, cost.peak_rss_bytes, cost.stored_bytes,
     )  # fmt: skip
 
 
-def _claim(sides: tuple[Side, Side], found: Comparison, *, lower: bool) -> tuple[str, str]:
+def _claim(
+    sides: tuple[Side, Side], found: Comparison, guards: Sequence[Comparison], lower: Sequence[str]
+) -> tuple[str, str]:
     """(second better, first better, no evidence or underpowered (needs n = N); the same for people)."""
     one, two = sides
     name = wording.within(wording.metric(found.metric).title)
@@ -275,7 +297,15 @@ def _claim(sides: tuple[Side, Side], found: Comparison, *, lower: bool) -> tuple
         f"p {_p(found.p_value)}, {found.n:,} rows that both tested)"
     )
     if found.p_value < ALPHA and found.difference != 0:
-        ahead = int((found.difference > 0) != lower)
+        ahead = _ahead(found, lower)
+        broken = next((g for g in guards if g.p_value < ALPHA and g.difference and _ahead(g, lower) != ahead), None)
+        if broken is not None:
+            mine, other = (broken.score_a, broken.score_b) if ahead else (broken.score_b, broken.score_a)
+            harmed = wording.within(wording.metric(broken.metric).title)
+            return "no evidence", (
+                f"{sides[ahead].run} is not better, all told: {scores}: {basis}, but its {harmed} is "
+                f"{wording.score(mine, broken.metric)} against {wording.score(other, broken.metric)}."
+            )
         return ("first better", "second better")[ahead], f"{sides[ahead].run} is better: {scores}: {basis}."
     if found.detectable <= WORTHWHILE:
         return "no evidence", (
@@ -286,6 +316,11 @@ def _claim(sides: tuple[Side, Side], found: Comparison, *, lower: bool) -> tuple
         f"{wording.points(found.detectable, found.metric).lstrip('+')} or more would be found here; "
         f"{found.needs_n:,} rows are needed to find 2 points."
     )
+
+
+def _ahead(found: Comparison, lower: Sequence[str]) -> int:
+    """Which of the two is better: 0 for the first, 1 for the second."""
+    return int((found.difference > 0) != (found.metric in lower))
 
 
 def _p(value: float) -> str:

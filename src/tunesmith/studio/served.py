@@ -56,7 +56,11 @@ class Served:
 
     def command(self, verb: str, name: str, *more: str) -> str:
         """The command line that does the same to a run of this studio."""
-        return " ".join(["tunesmith", verb, shlex.quote(str(Path(self.shown) / name)), *more])
+        return " ".join(["tunesmith", verb, self.shown_path(name), *more])
+
+    def shown_path(self, name: str) -> str:
+        """The folder of a run as a command line names it."""
+        return shlex.quote(str(Path(self.shown) / name))
 
 
 @dataclass(frozen=True)

@@ -107,12 +107,13 @@ class _Bench:
                 self.send = frame.button("Send it to the review queue", self._send, ident="send")
             with frame.box("div", "acts"):
                 self.review = frame.button("Review what was sent", self._review, ident="review-sent")
+        shown = self.served.shown_path(self.asked.folder.name)
         frame.command(
             self.served.command("predict", self.asked.folder.name, '"TEXT"'),
             self.served.command(
                 "predict", self.asked.folder.name, '"TEXT"', "--system", others[0] if others else "NAME"
             ),
-            f"tunesmith feedback {self._sent} {self.asked.folder} --out BATCH",
+            f"tunesmith feedback {shown}/{SENT} {shown} --out BATCH",
         )
         self._draw()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tunesmith.comparing import Beside, Differs, compare, costs, left_out
+from tunesmith.comparing import Beside, Differs, compare, costs, guarded, left_out
 from tunesmith.core.errors import RunError, TunesmithError
 from tunesmith.evaluation import wording
 from tunesmith.studio import frame
@@ -36,8 +36,7 @@ def register(served: Served) -> None:
                     frame.html(told(await frame.aside(compare, folder, served.run(other))))
                 except TunesmithError as error:
                     frame.complaint(error)
-            second = served.command("compare", folder.name).removeprefix("tunesmith compare ")
-            frame.command(f"tunesmith compare {second} {second.replace(folder.name, other) if other else 'OTHER'}")
+            frame.command(served.command("compare", folder.name, served.shown_path(other) if other else "OTHER"))
 
     ui.page("/runs/{name}/compare", response_timeout=frame.PATIENCE_S)(beside)
 
@@ -88,6 +87,7 @@ def _table(beside: Beside) -> Markup:
         ("What ships", *(wording.rung(s.system).title for s in beside.sides)),
         (f"{title} here", *(wording.score(s.score, metric) for s in beside.sides)),
         (f"{title} on its own test", *own),
+        *guarded(beside),
         *costs(beside),
     ]
     body = Markup("").join(
