@@ -184,6 +184,7 @@ def test_the_interval_is_of_the_paired_difference() -> None:
     assert found.before == pytest.approx(float((size * np.linspace(1.0, 3.0, 20)).sum() / size.sum()))
     assert decided(found)[0]
     assert not decided(replace(found, interval=(-0.2, 0.0)))[0]
+    assert not decided(replace(found, difference=-2e-8, interval=(-3e-8, -1e-8)))[0]  # rounding is no gain
     assert decided(found, "probe B: 9 points")[1].startswith("continued training was rolled back (probe B: 9 points)")
 
 

@@ -327,6 +327,10 @@ def compared(before: Bits, after: Bits, *, seed: int) -> Compared:
     return Compared(values[1], values[0], values[0] - values[1], interval)
 
 
+# Bits per byte below which a gain is not used: rounding alone can be in favour on every document.
+_WORTH = 1e-3
+
+
 def decided(found: Compared, undone: str = "") -> tuple[bool, str]:
     """(whether what was learned is used, why). undone: why the training was rolled back, if it was."""
     low, high = found.interval
@@ -336,7 +340,7 @@ def decided(found: Compared, undone: str = "") -> tuple[bool, str]:
     )
     if undone:
         return False, f"continued training was rolled back ({undone}): the plain base is used"
-    if not high < 0.0:
+    if not high < 0.0 or found.difference > -_WORTH:
         return False, f"continued training did not improve the base: {told}; the plain base is used"
     return True, told
 
