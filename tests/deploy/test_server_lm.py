@@ -254,8 +254,6 @@ def test_an_adapter_that_writes_keeps_its_place_and_one_that_went_keeps_its_prom
     while a.is_writing:
         a.writer.step()
     store.get("b")
-    store._loaded.move_to_end("b")
-    assert store._made_way()
     assert store.loaded == ("b",)
     again = store.get("a")
     assert again is not a
@@ -268,6 +266,64 @@ def test_an_adapter_that_writes_keeps_its_place_and_one_that_went_keeps_its_prom
         again.writer.step()
     store.get("b")
     assert not store._prompts
+
+
+def test_when_many_adapters_have_written_at_once_no_more_hang_than_may(offers, monkeypatch):
+    monkeypatch.setattr("tunesmith.deploy.server.served._ADAPTERS", 2)
+    many = {f"{name}{at}": replace(o, name=f"{name}{at}") for at in range(3) for name, o in offers.items()}
+    alone = {name: Store(offers, None).get(name).lm.first_logits([[5, 6, 7]]) for name in offers}
+    store = Store(many, None)
+    loaded = {}
+    for name in many:
+        loaded[name] = store.get(name)
+        loaded[name].writer.join(_short())
+    assert store.loaded == tuple(many)  # what writes keeps its place
+    for one in loaded.values():
+        while one.is_writing:
+            one.writer.step()
+    last = next(reversed(many))
+    assert store.get(last) is loaded[last]  # being asked again is enough for the others to go
+    assert store.loaded == (list(many)[-2], last)
+    for name in [*many, *many]:
+        np.testing.assert_array_equal(store.get(name).lm.first_logits([[5, 6, 7]]), alone[name[0]])
+        assert len(store.loaded) == 2
+
+
+def _short():
+    return Writing(list(range(5, 25)), 2, lambda _: None)
+
+
+@pytest.mark.slow
+def test_more_adapters_at_once_than_hang_on_the_base_answer_as_alone(offers, tmp_path, monkeypatch):
+    monkeypatch.setattr("tunesmith.deploy.server.served._ADAPTERS", 1)
+    wide = tmp_path / "wide"  # another form: the same weights, which count twice
+    shutil.copytree(offers["a"].folder, wide)
+    config = json.loads((wide / "adapter" / "adapter_config.json").read_text())
+    config["lora_alpha"] *= 2
+    (wide / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+    o, given = offers["a"], offers["a"].read()
+    read = lambda: systems.get("lm").load(wide, given.job, o.ctx)  # noqa: E731
+    three = {**offers, "wide": replace(o, name="wide", folder=wide, read=read)}
+    wanted = {name: [value or "" for value in o.read().predict(TEXTS, o.ctx).values] for name, o in three.items()}
+    assert len({tuple(values) for values in wanted.values()}) == 3
+
+    async def ask():
+        client = _client(made, openai.AsyncOpenAI)
+        asked = [(name, text) for text in TEXTS for name in three]
+        said = await asyncio.gather(
+            *(client.chat.completions.create(model=name, messages=_turns(text)) for name, text in asked)
+        )
+        return [one.choices[0].message.content for one in said]
+
+    with Server(three) as made:
+        together = asyncio.run(ask())
+        turns = [
+            _client(made).chat.completions.create(model=name, messages=_turns(text)).choices[0].message.content
+            for text in TEXTS[:3]
+            for name in three
+        ]
+    assert together == [values[at] for at in range(len(TEXTS)) for values in wanted.values()]
+    assert turns == together[: len(turns)]
 
 
 def test_of_another_form_no_modules_are_taken(offers, tmp_path):

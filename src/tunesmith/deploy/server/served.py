@@ -226,10 +226,12 @@ class Store:
         """The model of that name, loaded. Raises ModelError if it cannot be."""
         if name in self._loaded:
             self._loaded.move_to_end(name)
+            if self._loaded[name].is_adapter:
+                self._made_way(name)
             self._forget_prompts()
             return self._loaded[name]
         offered = self.offered[name]
-        if not (offered.is_adapter and self._made_way()):
+        if not (offered.is_adapter and self._made_way(name)):
             self._make_room(self._costs.get(name) or _size(offered.folder) + _SPARE_BYTES)
         before = _resident()
         made = Loaded(offered, self._bases, self._prompts.pop(name, None))
@@ -269,17 +271,25 @@ class Store:
         """Names of the adapters on shared bases, the least recently asked first."""
         return [name for name, one in self._loaded.items() if one.is_adapter]
 
-    def _made_way(self) -> bool:
-        """Let the adapter that was asked longest ago and writes nothing make way, if as many hang on bases as may."""
-        hanging = self._adapters()
-        idle = [name for name in hanging if not self._loaded[name].is_writing]
-        if len(hanging) < _ADAPTERS or not idle:
-            return False
-        gone = self._loaded.pop(idle[0])
-        if gone.prompts:
-            self._prompts[idle[0]] = gone.prompts
-        gone.let_go(keep=True)
-        return True
+    def _made_way(self, asked: str) -> bool:
+        """Let adapters asked longest ago make way, so that with the one that is asked no more hang than may.
+
+        Returns whether any did. What writes keeps its place: where many write at once more hang than may, until they
+        have written and an adapter is asked.
+        """
+        others = [name for name in self._adapters() if name != asked]
+        idle = [name for name in others if not self._loaded[name].is_writing]
+        going = idle[: max(0, len(others) - (_ADAPTERS - 1))]
+        for name in going:
+            gone = self._loaded.pop(name)
+            if gone.prompts:
+                self._prompts[name] = gone.prompts
+            gone.let_go(keep=True)
+            del gone
+        if len(going) > 1:  # modules hold each other
+            gc.collect()
+            _trim()
+        return bool(going)
 
     def _forget_prompts(self) -> None:
         """Have the models asked longest ago forget theirs where all keep too many."""
