@@ -91,6 +91,20 @@ def test_five_rows_without_a_disagreement_prove_nothing():
     assert found.interval[0] < -0.2 < 0.2 < found.interval[1]
 
 
+@pytest.mark.parametrize("said", ["classify", "tag"])
+def test_the_interval_holds_the_difference_where_one_is_always_right_and_the_other_never(said):
+    labels = ("a", "b") if said == "classify" else ('["a"]', '["b"]')
+    truth = [labels[i % 2] for i in range(40)]
+    wrong = [labels[(i + 1) % 2] for i in range(40)]
+    answers = {"lora": Answers(Predictions(tuple(truth))), "fusion": Answers(Predictions(tuple(wrong)))}
+    found = verdict(
+        task.get(said), truth, sources=[""] * 40, labels=("a", "b"), answers=answers, candidate="lora",
+        reference="fusion", permutations=199, resamples=200,
+    )  # fmt: skip
+    assert found.difference == 1.0
+    assert 0.8 < found.interval[0] < found.interval[1] == 1.0
+
+
 def test_the_comparison_is_the_permutation_test_and_accuracy_stands_beside_it_with_mcnemar():
     found, answers, truth = _judged()
     main, beside = found.comparisons

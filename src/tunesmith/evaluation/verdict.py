@@ -332,7 +332,7 @@ class _Scored:
             sd = math.sqrt(error**2 * n + 2 / (n + 2))
             value_a, value_b = st.macro_f1(truth, said_a, k), st.macro_f1(truth, said_b, k)
             interval = (
-                st.proportion_difference(0, 0, n)
+                _unmoved(value_a - value_b, n)
                 if error == 0
                 else _widened(interval, value_a - value_b, sd / (error * math.sqrt(n)))
             )
@@ -419,7 +419,7 @@ class _Scored:
         n = len(common)
         sd = math.sqrt(error**2 * n + 2 / (n + 2))  # as for macro-F1
         if error == 0:
-            return value_a, value_b, p, st.proportion_difference(0, 0, n), sd
+            return value_a, value_b, p, _unmoved(value_a - value_b, n), sd
         return value_a, value_b, p, _widened(interval, value_a - value_b, sd / (error * math.sqrt(n))), sd
 
     def _any_test(
@@ -470,6 +470,11 @@ def _widened(interval: tuple[float, float], value: float, factor: float) -> tupl
     """Both arms of the interval times `factor`, within -1 to 1."""
     low, high = interval
     return max(-1.0, value - factor * (value - low)), min(1.0, value + factor * (high - value))
+
+
+def _unmoved(value: float, n: int) -> tuple[float, float]:
+    """The interval of a difference that no resample moves: none, or that of all right and all wrong."""
+    return st.proportion_difference(round(max(value, 0.0) * n), round(max(-value, 0.0) * n), n)
 
 
 def _swapped(mine: Predictions, other: Predictions, swap: NDArray[np.bool_]) -> Predictions:
