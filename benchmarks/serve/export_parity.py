@@ -37,14 +37,22 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
 def _exports(
     run: Path, system: str, forms: tuple[tuple[str, str], ...], asked: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
+    from tunesmith.core.errors import CheckFailed
     from tunesmith.exporting import export_run
 
     for form, kind in forms:
         folder = run / "11-export" / (form if kind == "none" else f"{form}-{kind}")
-        if not (folder / "verified.json").is_file():
-            export_run(run, form, out=folder, quantisation=kind, system=system, rows=50 if asked.quick else _ROWS)
-        told = json.loads((folder / "verified.json").read_text(encoding="utf-8"))
-        yield from _told(f"{run.name}, {system}: {form}{'' if kind == 'none' else ' ' + kind}", told)
+        name = f"{run.name}, {system}: {form}{'' if kind == 'none' else ' ' + kind}"
+        rows = 50 if asked.quick else _ROWS
+        try:
+            if not (folder / "verified.json").is_file():
+                export_run(run, form, out=folder, quantisation=kind, system=system, rows=rows)
+        except CheckFailed as error:
+            yield report.row(
+                f"{name}, verified", 0.0, bar=1.0, unit="exports", cell=_CELL, n=rows, why=error.message
+            )  # fmt: skip
+            continue
+        yield from _told(name, json.loads((folder / "verified.json").read_text(encoding="utf-8")))
 
 
 def _told(name: str, told: dict[str, Any]) -> Iterator[dict[str, Any]]:

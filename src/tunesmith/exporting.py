@@ -50,6 +50,7 @@ def shipped(folder: Path, *, system: str | None = None) -> Shipped:
         leads=ladder.leads,
         verdict=saved.report.sentence if ships else f"Not what the run ships, which is {saved.report.winner}.",
         ctx=Context(folder, plan.config.seed, replace(plan.limits, dtype="float32"), EventLog(None)),
+        rounded=plan.limits.dtype if ladder[name].needs == "lm" and plan.limits.dtype != "float32" else None,
     )
 
 

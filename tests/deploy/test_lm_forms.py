@@ -1,16 +1,19 @@
 """Language models leave in forms that answer as the original does, and converters that cannot say why."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from exported_lm import LABELS, TEXTS, tuned_lm
 
-from tunesmith.core.errors import ConfigError
-from tunesmith.deploy.export import export, forms_for
+from tunesmith.core.errors import CheckFailed, ConfigError
+from tunesmith.deploy.export import export, forms_for, settled
 from tunesmith.deploy.exporters._parts import merged_folder
 from tunesmith.deploy.exporters.ollama import modelfile, same_prompts
 from tunesmith.models.lm import LanguageModel
 from tunesmith.models.loading import load_lm
 from tunesmith.models.template import Asker, Template
+from tunesmith.training.ladder import load_fitted
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,25 @@ def test_ctranslate2_scores_labels_and_writes_as_the_merged_model_does(labelled,
         [answer.ids for answer in lm.generate(prompts, max_new_tokens=40, break_loops=True)] for lm in (ours, theirs)
     ]
     assert written[0] == written[1]
+
+
+def test_a_model_that_ran_in_bfloat16_is_compared_as_it_answers_in_float32_if_that_is_no_worse(labelled):
+    fitted = load_fitted("lm", labelled.path, labelled.job, labelled.ctx)
+    coarse = fitted.predict(TEXTS, replace(labelled.ctx, limits=replace(labelled.ctx.limits, dtype="bfloat16")))
+    held = replace(labelled.held, predictions=coarse)
+    ran = replace(labelled, held=held, rounded="bfloat16")
+    model = settled(ran, 200)
+    np.testing.assert_allclose(model.held.predictions.probabilities, labelled.held.predictions.probabilities, atol=1e-6)
+    assert np.abs(coarse.probabilities - model.held.predictions.probabilities).max() > 1e-5
+    (check,) = model.checks
+    assert check.name.endswith("in float32 = in bfloat16")
+    assert check.passed
+    assert settled(model, 200).checks == (check,)  # asked once
+    swapped = {label: LABELS[at - 1] for at, label in enumerate(LABELS)}
+    lost = replace(ran, held=replace(held, references=tuple(swapped[label] for label in held.references)))
+    answered = replace(coarse, values=lost.held.references, probabilities=None)  # all right, and none in float32
+    with pytest.raises(CheckFailed, match="in float32 = in bfloat16"):
+        settled(replace(lost, held=replace(lost.held, predictions=answered)), 200)
 
 
 @pytest.mark.slow

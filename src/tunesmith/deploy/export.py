@@ -7,10 +7,11 @@ what was measured lie in it beside the weights.
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import platform
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -29,7 +30,17 @@ from tunesmith.deploy.readme import readme
 from tunesmith.deploy.runtime import ABOUT, SCOPE
 from tunesmith.deploy.shipped import Held, Shipped, package_of
 from tunesmith.deploy.vendoring import roots_of, vendor
-from tunesmith.deploy.verifying import LOGIT_ROWS, Compared, Replied, asked, compared, installed, same_answers
+from tunesmith.deploy.verifying import (
+    LOGIT_ROWS,
+    Compared,
+    Replied,
+    asked,
+    compared,
+    installed,
+    rounding,
+    same_answers,
+)
+from tunesmith.training.ladder import load_fitted
 from tunesmith.training.linear import save_arrays
 
 if TYPE_CHECKING:
@@ -96,7 +107,8 @@ def export(
     how = exporters.get(to)
     kind = usable(model, how, quantisation)
     _refuse_foreign(out)
-    held = sample(model.held, rows, seed=model.ctx.seed)
+    model = settled(model, rows)
+    held = model.held
     with whole(out) as draft:
         draft.mkdir()
         made, script = _written(model, how, draft, kind)
@@ -134,6 +146,7 @@ def export_within(
     measured of each, where none keeps to them.
     """
     forms = BY_CLOSENESS if to is None else [(to, kind) for kind in exporters.get(to).quantisations]
+    model = settled(model, rows)
     for name, kind in forms:
         if quantisation is not None and kind != quantisation:
             continue
@@ -166,6 +179,26 @@ def forms_for(model: Shipped) -> Iterator[tuple[str, tuple[str, ...], str | None
     for name, how in exporters.items():
         refused = how.why_not(model)
         yield name, how.quantisations, None if refused is None else refused[0]
+
+
+def settled(model: Shipped, rows: int) -> Shipped:
+    """The model with at most `rows` held rows, answered by the original in the arithmetic of exports, float32.
+
+    What a base answers in bfloat16 moves with the texts that stand beside a text, so it cannot say whether an export is
+    the same model. The rows are asked once more; a check records what that changed. Raises CheckFailed if the answers
+    are worse for it.
+    """
+    held = sample(model.held, rows, seed=model.ctx.seed)
+    if model.rounded is None:
+        return replace(model, held=held)
+    from tunesmith.models.lm import release_memory
+
+    said = load_fitted(model.name, model.path, model.job, model.ctx).predict(held.texts, model.ctx)
+    gc.collect()  # parts of a model hold each other
+    release_memory()
+    check = rounding(model, held, said)
+    require(check)
+    return replace(model, held=replace(held, predictions=said), rounded=None, checks=(*model.checks, check))
 
 
 def sample(held: Held, n: int, *, seed: int) -> Held:

@@ -63,6 +63,7 @@ def readme(model: Shipped, done: Exported, made: Made, package: str) -> str:
         f"| {c.metric} | {c.score:.3f}, original {c.original_score:.3f} (difference {c.difference:+.4f}, "
         f"{c.interval[0]:+.4f} to {c.interval[1]:+.4f}) |",
         f"| difference of logits | {gap} |",
+        *(f"| {check.name} | {check.value} |" for check in model.checks),
         f"| size | {done.size / 1e6:,.1f} MB |",
         f"| one answer, one thread, median | {told} |",
         "",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.checks import Check
 from tunesmith.core.context import Context
 from tunesmith.core.files import read_json
 from tunesmith.core.predictions import Predictions
@@ -36,6 +37,8 @@ class Shipped:
     """run: name of the run. path: folder of the fitted system, as it ships. accept_at: what was asked for, or None.
 
     inputs: columns that a text is made of. leads: the metric that decided. verdict: its sentence, or why this system.
+    rounded: the arithmetic in which `held` was answered, where exports compute in float32 and it was another one.
+    checks: what was found before any export was written.
     """
 
     run: str
@@ -50,6 +53,8 @@ class Shipped:
     leads: str
     verdict: str
     ctx: Context
+    rounded: str | None = None
+    checks: tuple[Check, ...] = ()
 
     @property
     def name(self) -> str:

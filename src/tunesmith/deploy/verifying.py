@@ -23,7 +23,7 @@ from tunesmith.core.predictions import Predictions
 from tunesmith.core.statistics import clopper_pearson
 from tunesmith.deploy.exporters import Bounds, Made
 from tunesmith.deploy.shipped import Held, Shipped
-from tunesmith.evaluation.verdict import Answers, verdict
+from tunesmith.evaluation.verdict import Answers, Comparison, verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,7 @@ LOGIT_ROWS = 16
 _LEAST_PROBABILITY = 1e-6
 # Answers on which the original itself was undecided may come out either way.
 _TIE = 1e-4
+_WORSE = 0.005  # of the leading metric, that answers in float32 may certainly be worse
 _REMEDY = "nothing was written; another form or quantisation may hold (tunesmith list exporters)."
 _INSTALLED = """
 import sys
@@ -173,16 +174,35 @@ def compared(
     ties = 0 if ours.probabilities is None else sum(_margin(ours.probabilities[at]) <= _TIE for at in differ)
     equal = n - len(differ) + ties
     gaps, of = _gaps(ours, theirs, logits, said.logits)
-    told = verdict(
-        model.job.task, held.references, sources=held.texts, labels=model.job.labels,
-        answers={"export": Answers(theirs), "original": Answers(ours)}, candidate=None, reference="export",
-        against=["original"], leads=model.leads, permutations=200, seed=model.ctx.seed,
-    ).comparisons[0]  # fmt: skip
+    told = _difference(model, held, theirs, ours)
     found = Compared(
         n, equal / n, clopper_pearson(equal, n), ties, gaps, of, told.metric, float(told.score_a), float(told.score_b),
         told.difference, told.interval,
     )  # fmt: skip
-    return Compared(**{**vars(found), "checks": tuple(_checks(found, bounds, model.name))})
+    return Compared(**{**vars(found), "checks": (*model.checks, *_checks(found, bounds, model.name))})
+
+
+def rounding(model: Shipped, held: Held, said: Predictions) -> Check:
+    """Whether the original answers no worse in float32 (`said`) than it did in the arithmetic of the run."""
+    told = _difference(model, held, said, held.predictions)
+    low, high = told.interval
+    equal = float(np.mean([a == b for a, b in zip(said.values, held.predictions.values, strict=True)]))
+    shown = f"{told.difference:+.4f} ({low:+.4f} to {high:+.4f}), {equal:.1%} of {len(held)} answers equal"
+    return Check(
+        f"{told.metric} in float32 = in {model.rounded}", shown, f"not below -{_WORSE:g} beyond chance",
+        bool(high >= -_WORSE),
+        "the run's numbers hold for its own arithmetic alone: run it again with --set dtype=float32, then export.",
+        model.name,
+    )  # fmt: skip
+
+
+def _difference(model: Shipped, held: Held, a: Predictions, b: Predictions) -> Comparison:
+    """The leading metric of a less that of b, on the same rows."""
+    return verdict(
+        model.job.task, held.references, sources=held.texts, labels=model.job.labels,
+        answers={"a": Answers(a), "b": Answers(b)}, candidate=None, reference="a", against=["b"], leads=model.leads,
+        permutations=200, seed=model.ctx.seed,
+    ).comparisons[0]  # fmt: skip
 
 
 def _checks(found: Compared, bounds: Bounds, system: str) -> list[Check]:
