@@ -20,22 +20,23 @@ KINDS = ("20 % wrong labels", "40 % wrong labels", "40 % take the next label", "
 
 def measure(asked: Any) -> list[dict[str, Any]]:
     found: dict[str, list[tuple[str, float, float]]] = {kind: [] for kind in KINDS}
+    seeds = 1 if asked.quick else SEEDS
     for name, table in placebo.tables(asked.shared):
         del name
         data = placebo.ingested(table, asked)
         for kind in KINDS:
-            for seed in range(1 if asked.quick else SEEDS):
+            for seed in range(seeds):
                 found[kind].append(once(data, kind, seed))
     rows = [
         report.row(f"credited, {kind}", sum(claim == "helps" for claim, *_ in made) / len(made), bar=None, unit="share",
-                   n=len(made), gains=[round(100 * gain, 2) for _, gain, _ in made],
+                   n=len(made), seeds=seeds, gains=[round(100 * gain, 2) for _, gain, _ in made],
                    there_to_find=[round(100 * true, 2) for *_, true in made], claims=[claim for claim, *_ in made])
         for kind, made in found.items()
     ]  # fmt: skip
     due = [claim for made in found.values() for claim, _, true in made if true >= DUE]
     rows.append(
         report.row("credited where mending brings 5 points or more", sum(c == "helps" for c in due) / max(1, len(due)),
-                   bar=0.9, unit="share", n=len(due), blamed=sum(c == "hurts" for c in due))
+                   bar=0.9, unit="share", n=len(due), seeds=seeds, blamed=sum(c == "hurts" for c in due))
     )  # fmt: skip
     return rows
 

@@ -32,6 +32,7 @@ CELLS: tuple[str, ...] = (
     "label_errors_human",
     "valuation",
     "scale",
+    "label_errors_scale",
     "facts",
     "outliers",
     "meaning",
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="cell label_errors: plant errors in this table; nothing is written")
     parser.add_argument("--input", default="text", help="its column of texts")
     parser.add_argument("--labels", default="label", help="its column of labels")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="cell scale: rows to curate")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="cells scale, label_errors_scale: rows to curate")
     asked = parser.parse_args()
     if asked.data is not None:
         asked.only = ["label_errors"]

@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,14 @@ print(json.dumps({
     "steps": {s["step"]: s["counts"] for s in made.profile["steps"]}, "not_run": dict(made.profile["not_run"]),
 }))
 """
+
+
+def curated(path: Path, out: Path, steps: Sequence[str]) -> dict[str, Any]:
+    """What it took to curate the file with those steps in a process of its own, on one thread."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-c", _CHILD, str(path), str(out), ",".join(steps)]
+    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def write_rows(path: Path, shared: Path, n: int) -> dict[str, int]:
@@ -82,11 +91,7 @@ def measure(asked: Namespace) -> list[dict[str, Any]]:
     n = 20_000 if asked.quick else asked.rows
     path = asked.work / f"rows-{n}.csv"
     planted = write_rows(path, asked.shared, n)
-    out = asked.work / f"scale-{n}"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = [sys.executable, "-c", _CHILD, str(path), str(out), ",".join(STEPS)]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = curated(path, asked.work / f"scale-{n}", STEPS)
     command = f"python benchmarks/data/run.py --only scale --rows {n}"
     more = {"n": n, "command": command, "planted": planted, "found": found["steps"]}
     return [
