@@ -23,13 +23,11 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Rows: recall over swapped answers, precision of what is flagged; what is flagged where nothing was planted."""
     from tunesmith.core.errors import ModelError
     from tunesmith.data.contradictions import contradictions
-    from tunesmith.data.vectors import sentence_vectors
+    from tunesmith.data.vectors import reader
 
-    def embed(texts: Any) -> Any:
-        vectors = sentence_vectors(texts)
-        if vectors is None:
-            raise ModelError("the sentence encoder is not on this machine.")
-        return vectors
+    reads = reader()
+    if reads is None:
+        raise ModelError("the sentence encoder is not on this machine.")
 
     table = written.rows_of(TABLE, asked.shared)
     inputs, right = [text for text, _ in table], [answer for _, answer in table]
@@ -46,14 +44,14 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
             if swapped is not None and len(bad) < SHARE * len(right):
                 answers[at] = swapped
                 bad.add(at)
-        flagged = {clash.row for clash in contradictions(inputs, answers, embed)}
+        flagged = {clash.row for clash in contradictions(inputs, answers, reads)}
         found, said, planted = found + len(flagged & bad), said + len(flagged), planted + len(bad)
     told = {"unit": "share", "seeds": len(seeds), "bar": None}
     rows = [report.row(f"neighbours, {TABLE}, number swapped: recall", found / max(1, planted), n=planted, **told)]
     rows.append(report.row(f"neighbours, {TABLE}, number swapped: precision", found / max(1, said), n=said, **told))
     for name in ("advising, odd groups", "obliqa, test", "mbpp, test", "qasc, dev"):
         as_is = written.rows_of(name, asked.shared)
-        alarms = contradictions([text for text, _ in as_is], [answer for _, answer in as_is], embed)
+        alarms = contradictions([text for text, _ in as_is], [answer for _, answer in as_is], reads)
         rows.append(report.row(f"neighbours, {name}, as it is: flagged", len(alarms) / len(as_is), bar=None,
                                unit="share", n=len(as_is)))  # fmt: skip
     return rows

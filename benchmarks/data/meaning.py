@@ -31,14 +31,11 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
     """Recall of synonyms, and what is left alone, over all tables; per table beside it."""
     from tunesmith.data.meaning import meaning_pairs
     from tunesmith.data.near import near_pairs
-    from tunesmith.data.vectors import sentence_vectors
+    from tunesmith.data.vectors import reader
 
-    if sentence_vectors(["a"]) is None:
+    reads = reader()
+    if reads is None:
         return [row("synonyms found", None, bar=0.8, unit="share", command=COMMAND)]
-
-    def embed(texts: Any) -> Any:
-        return sentence_vectors(texts)
-
     hits: Counter[tuple[str, str]] = Counter()
     planted: Counter[tuple[str, str]] = Counter()
     seconds, texts_read = 0.0, 0
@@ -54,7 +51,7 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
             table = [*texts, *made]
             began = time.process_time()
             near = near_pairs(table)
-            pairs = {(pair.one, pair.other) for pair in (*near.pairs, *meaning_pairs(table, near, embed).pairs)}
+            pairs = {(pair.one, pair.other) for pair in (*near.pairs, *meaning_pairs(table, near, reads).pairs)}
             seconds += time.process_time() - began
             texts_read += len(table)
             for kind, own, other in marks:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tunesmith.data.meaning import meaning_pairs
+from tunesmith.data.meaning import Reader, meaning_pairs
 from tunesmith.data.near import near_pairs
 from tunesmith.data.opposites import opposed
 
@@ -28,6 +28,14 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
     return np.array(out, dtype=np.float32)
 
 
+def in_place(texts: Sequence[str], spans: Sequence[tuple[int, Sequence[tuple[int, int]]]]) -> NDArray[np.float32]:
+    """The same of the words that the spans hold."""
+    return embed([" ".join(texts[at][start:end] for start, end in where) for at, where in spans])
+
+
+READER = Reader(embed, in_place)
+
+
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
@@ -43,7 +51,7 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 def test_synonyms_pair_and_other_words_numbers_names_and_negations_do_not(one: str, other: str, expected: bool) -> None:
     texts = [one, other, "something else that nobody here has asked before"]
     near = near_pairs(texts)
-    found = meaning_pairs(texts, near, embed)
+    found = meaning_pairs(texts, near, READER)
     assert [(pair.one, pair.other) for pair in found.pairs] == ([(0, 1)] if expected else [])
     assert all(0 < pair.score <= 1 and pair.kind == "meaning" for pair in found.pairs)
 
@@ -52,12 +60,12 @@ def test_pairs_that_wording_has_found_are_not_told_twice() -> None:
     texts = ["where can i buy the blue ticket for the train", "where can i buy the bleu ticket for the train"]
     near = near_pairs(texts)
     assert len(near.pairs) == 1
-    assert meaning_pairs(texts, near, embed).pairs == ()
+    assert meaning_pairs(texts, near, READER).pairs == ()
 
 
 @pytest.mark.parametrize("texts", [[], ["a"], ["", "?"], ["one two three"]])
 def test_tables_too_small_have_no_pairs(texts: list[str]) -> None:
-    assert meaning_pairs(texts, near_pairs(texts), embed).pairs == ()
+    assert meaning_pairs(texts, near_pairs(texts), READER).pairs == ()
 
 
 def test_opposites_are_of_one_set_and_two_sides() -> None:

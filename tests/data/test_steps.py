@@ -15,6 +15,7 @@ from tunesmith.core.findings import Finding
 from tunesmith.data.benchmarks import read_benchmark
 from tunesmith.data.curate import clean
 from tunesmith.data.label_names import confusions, misspelt
+from tunesmith.data.meaning import Reader
 from tunesmith.data.steps import CannotRun
 from tunesmith.data.steps.conflicts import conflicts
 from tunesmith.data.steps.duplicates import duplicates
@@ -134,11 +135,14 @@ def test_foreign_rows_are_flagged_though_they_share_their_words() -> None:
 def test_what_repeats_in_other_words_is_flagged_where_the_encoder_lies_here(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = data(("train", "where can i buy a ticket", "a"), ("train", "where can i purchase a ticket", "a"))
     module = sys.modules[duplicates.__module__]
-    monkeypatch.setattr(module, "sentence_vectors", lambda texts, encoder: np.ones((len(texts), 1), np.float32))
+    alike = Reader(
+        lambda texts: np.ones((len(texts), 1), np.float32), lambda _, spans: np.ones((len(spans), 1), np.float32)
+    )
+    monkeypatch.setattr(module, "reader", lambda encoder: alike)
     findings = duplicates(rows, meaning="flag")
     assert [(f.id, f.action, f.kind) for f in findings] == [(1, "flag", "meaning")]
     assert duplicates(rows) == []
-    monkeypatch.setattr(module, "sentence_vectors", lambda texts, encoder: None)
+    monkeypatch.setattr(module, "reader", lambda encoder: None)
     with pytest.raises(CannotRun, match="not on this machine"):
         duplicates(rows, meaning="flag")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -215,3 +216,25 @@ def test_weights_that_are_missing_are_not_made_up(folder, tmp_path):
     other = changed(folder, tmp_path / "other", "config.json", num_hidden_layers=3)
     with pytest.raises(ModelError, match="lacks 16 of its weights"):
         Encoder.load(other, Limits())
+
+
+def test_a_word_in_place_is_the_mean_of_its_tokens_two_thirds_up(encoder):
+    text = "the dog ran home and slept"
+    hidden = encoder.module(
+        input_ids=torch.tensor([encoder.tokenize([text]).ids[0]]), output_hidden_states=True
+    ).hidden_states[round(2 * encoder.module.config.num_hidden_layers / 3)][0]
+    where = encoder.tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    mine = [at for at, (start, end) in enumerate(where) if end > start and (start < 7 and end > 4)]
+    expected = hidden[mine].mean(dim=0).detach().numpy()
+    found = encoder.in_place([text, "x"], [(0, [(4, 7)]), (0, [(4, 7), (8, 11)]), (1, [])])
+    np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), atol=SAME)
+    assert not np.allclose(found[0], found[1], atol=1e-3)
+    assert not found[2].any()
+
+
+def test_a_word_beyond_the_window_is_read_too(encoder):
+    text = " ".join(SENTENCES[:12])
+    assert len(encoder.tokenize([text])) > 1
+    last = text.rindex(" ") + 1
+    (found,) = encoder.in_place([text], [(0, [(last, len(text))])])
+    assert np.linalg.norm(found) == pytest.approx(1.0, abs=1e-5)

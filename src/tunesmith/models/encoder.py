@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Pooling = Literal["mean", "cls", "max", "last"]
+# Some words of a text: which text, and their characters as (from, to).
+Span = tuple[int, Sequence[tuple[int, int]]]
 
 # Tokens read at once. Fewer leave the cores idle between calls, more fall out of the cache (measured, docs/log.md).
 TOKENS_PER_BATCH = 2048
@@ -190,6 +192,52 @@ class Encoder:
         np.add.at(sums, windows.owner, parts * windows.weight[:, None])
         return _unit(sums)[rows].astype(np.float32)
 
+    def in_place(self, texts: Sequence[str], spans: Sequence[Span]) -> NDArray[np.float32]:
+        """What words mean where they stand: (len(spans), width) float32 unit vectors.
+
+        Of each span the mean state of its tokens, two thirds of the layers up: above, states are bent to the sentence;
+        below, to the word alone. Zeros for a span without a token. Raises ModelError for an encoder that cannot tell
+        which characters a token is read from.
+        """
+        import torch
+
+        if self.module is None or not getattr(self.tokenizer, "is_fast", False):
+            raise ModelError("this encoder does not tell what words mean in place.", hint="use a transformers folder.")
+        ids: list[list[int]] = []
+        offsets: list[NDArray[np.int64]] = []
+        owner: list[int] = []
+        for at, (tokens, where) in enumerate(self._placed(texts)):
+            parts = max(1, -(-len(tokens) // self._room))
+            for start, end in pairwise(len(tokens) * k // parts for k in range(parts + 1)):
+                ids.append([*self._head, *tokens[start:end], *self._tail])
+                offsets.append(where[start:end])
+                owner.append(at)
+        asked: dict[int, list[int]] = {}
+        for number, (at, _) in enumerate(spans):
+            asked.setdefault(at, []).append(number)
+        sums = np.zeros((len(spans), self.width), dtype=np.float64)
+        config: Any = self.module.config
+        depth = round(2 * int(config.num_hidden_layers) / 3)
+        wanted = [i for i, at in enumerate(owner) if at in asked]
+        for batch in batches([len(ids[i]) for i in wanted], tokens=TOKENS_PER_BATCH):
+            some = [wanted[i] for i in batch]
+            tokens_of = torch.tensor([ids[i] for i in some], device=self.device)
+            with torch.inference_mode():
+                read = self.module(
+                    input_ids=tokens_of, attention_mask=torch.ones_like(tokens_of), output_hidden_states=True
+                )
+            states = read.hidden_states[depth].float().cpu().numpy()  # (windows, time, width)
+            for window, state in zip(some, states, strict=True):
+                state = state[len(self._head) :]
+                first, last = offsets[window][:, 0], offsets[window][:, 1]
+                for number in asked[owner[window]]:
+                    ranges = spans[number][1]
+                    inside = np.zeros(len(first), dtype=bool)
+                    for start, end in ranges:
+                        inside |= (first < end) & (last > start) & (last > first)
+                    sums[number] += state[: len(inside)][inside].sum(axis=0)
+        return _unit(sums).astype(np.float32)
+
     def read(self, ids: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         """(windows, width) unit vectors of some windows of one length, without gradients."""
         import torch
@@ -240,6 +288,14 @@ class Encoder:
         if self.pooling == "max":
             return hidden.masked_fill(weights == 0, float("-inf")).amax(dim=1)
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+    def _placed(self, texts: Sequence[str]) -> Iterable[tuple[list[int], NDArray[np.int64]]]:
+        """Tokens of each text with (tokens, 2) characters from and to which each is read; the prefix lies before 0."""
+        for start in range(0, len(texts), _TEXTS_PER_CALL):
+            some = [self.prefix + text for text in texts[start : start + _TEXTS_PER_CALL]]
+            read = self.tokenizer(some, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+            for ids, where in zip(read["input_ids"], read["offset_mapping"], strict=True):
+                yield ids, np.array(where, dtype=np.int64).reshape(-1, 2) - len(self.prefix)
 
     def _tokens(self, texts: Sequence[str]) -> Iterable[list[int]]:
         for start in range(0, len(texts), _TEXTS_PER_CALL):

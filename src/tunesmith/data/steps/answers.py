@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +11,7 @@ from tunesmith.core.findings import Finding
 from tunesmith.data.contradictions import contradictions
 from tunesmith.data.mismatch import mismatch
 from tunesmith.data.steps import CannotRun, step
-from tunesmith.data.vectors import ENCODER, sentence_vectors
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from tunesmith.data.vectors import ENCODER, reader, sentence_vectors
 
 _FEWEST = 50  # rows that what goes with what can be learnt from
 _MOST = 10_000  # rows that are judged together: more are taken in parts, in file order
@@ -55,11 +50,11 @@ def answers(
     for part in np.array_split(np.arange(len(at)), -(-len(at) // _MOST)):
         rows = at[part].tolist()
         asked, given = [texts[row] or "" for row in rows], [targets[row] for row in rows]
-        vectors, embed = None, None
+        vectors, reads = None, None
         if encoder != "none":
             one, other = sentence_vectors(asked, encoder=encoder), sentence_vectors(given, encoder=encoder)
             vectors = None if one is None or other is None else (one, other)
-            embed = None if vectors is None else partial(_embed, encoder)
+            reads = None if vectors is None else reader(encoder)
         seen = mismatch(asked, given, vectors, losses=None if losses is None else np.asarray(losses)[part])
         by = "" if vectors is not None else "; judged by words alone, without a sentence encoder"
         for row in np.flatnonzero(seen.probability >= least).tolist():
@@ -70,13 +65,7 @@ def answers(
             fix = given[partner] if partner >= 0 else None
             found.append(Finding("answers", ids[rows[row]], "flag", reason + by, chance, fix, kind="mismatch",
                                  field="text" if fix is None else "target"))  # fmt: skip
-        for clash in contradictions(asked, given, embed):
+        for clash in contradictions(asked, given, reads):
             reason = f"row {ids[rows[clash.other]]} asks nearly the same and has another answer: {clash.why}"
             found.append(Finding("answers", ids[rows[clash.row]], "flag", reason, clash.share, kind="neighbours"))
     return sorted(found, key=lambda finding: (-finding.score, finding.id, finding.kind))
-
-
-def _embed(encoder: str, texts: Sequence[str]) -> NDArray[np.float32]:
-    vectors = sentence_vectors(texts, encoder=encoder)
-    assert vectors is not None  # it was there a moment ago
-    return vectors

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,10 +11,7 @@ from tunesmith.core.findings import Action, Finding
 from tunesmith.data.meaning import meaning_pairs
 from tunesmith.data.near import near_pairs
 from tunesmith.data.steps import CannotRun, step
-from tunesmith.data.vectors import ENCODER, sentence_vectors
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from tunesmith.data.vectors import ENCODER, reader
 
 _SAYS = {
     "order": "in another word order",
@@ -49,7 +45,10 @@ def duplicates(
     found = near_pairs(texts)  # dev rows too: as `conflicts` asks, so that it is done once
     pairs = list(found.pairs)
     if meaning == "flag" and texts:
-        pairs += meaning_pairs(texts, found, lambda some: _vectors(some, encoder)).pairs
+        reads = reader(encoder)
+        if reads is None:
+            raise CannotRun(f"duplicates in meaning need the encoder {encoder}, which is not on this machine.")
+        pairs += meaning_pairs(texts, found, reads).pairs
     like: dict[int, list[tuple[int, str, float]]] = {}
     for pair in pairs:
         like.setdefault(pair.one, []).append((pair.other, pair.kind, pair.score))
@@ -75,10 +74,3 @@ def duplicates(
             findings.append(Finding("duplicates", row, action, reason, min(score, 0.99), kind=named))
         first[number, target] = row
     return findings
-
-
-def _vectors(texts: Sequence[str], encoder: str) -> NDArray[np.float32]:
-    vectors = sentence_vectors(texts, encoder=encoder)
-    if vectors is None:
-        raise CannotRun(f"duplicates in meaning need the encoder {encoder}, which is not on this machine.")
-    return vectors
