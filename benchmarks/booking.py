@@ -44,6 +44,11 @@ class Book:
         """Whether the cell has rows."""
         return (self.results / f"{cell}.json").exists()
 
+    def rows(self, cell: str) -> list[dict[str, Any]]:
+        """The cell's rows; none if it was not measured."""
+        path = self.results / f"{cell}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+
     def save(self, cell: str, rows: list[dict[str, Any]]) -> None:
         """Writes the cell's rows in the place of those before."""
         self.results.mkdir(exist_ok=True)
