@@ -67,6 +67,11 @@ def test_a_value_of_the_wrong_kind_is_refused_with_its_place(key, value):
         load(**{key: value})
 
 
+def test_a_list_of_the_wrong_things_says_what_its_items_must_be():
+    with pytest.raises(ConfigError, match=r"data\.columns: expected a list \(each item text\) or 'auto', got \[{}\]"):
+        load(columns=[{}])
+
+
 def test_a_missing_required_key_is_named():
     with pytest.raises(ConfigError, match=r"data\.path: this option is required"):
         load_options(Options, {}, where="data")

@@ -155,7 +155,7 @@ def _named(hint: Any) -> str:
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(repr(a) for a in typing.get_args(hint))
     if typing.get_origin(hint) is tuple:
-        return "a list"
+        return f"a list (each item {_named(typing.get_args(hint)[0])})"
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 
