@@ -31,8 +31,10 @@ from tunesmith.data.wording import differing, says_otherwise
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tunesmith.models.encoder import Span
+
 Embed = Callable[[Sequence[str]], "NDArray[np.float32]"]
-InPlace = Callable[[Sequence[str], Sequence[tuple[int, Sequence[tuple[int, int]]]]], "NDArray[np.float32]"]
+InPlace = Callable[[Sequence[str], "Sequence[Span]"], "NDArray[np.float32]"]
 
 EXACT_UP_TO = 50_000
 # Cosine of the wholes plus cosine of what differs. On 351 exchanges of synonyms, 308 of opposites and 1,771 other
@@ -63,7 +65,7 @@ class Meaning:
 class Reader:
     """How texts are read. embed: texts -> (n, width) float32 unit vectors of whole texts.
 
-    in_place: texts, and spans of some words (which text, their characters as (from, to)) -> the same of each span.
+    in_place: texts and spans of their words -> the same of each span.
     """
 
     embed: Embed
@@ -90,7 +92,7 @@ def meaning_pairs(texts: Sequence[str], near: Near, reader: Reader, *, bound: fl
     known = {(pair.one, pair.other) for pair in near.pairs}
     small = _mostly_small(originals)
     close: list[tuple[int, int, float]] = []
-    spans: list[tuple[int, list[tuple[int, int]]]] = []
+    spans: list[Span] = []
     pieces: list[str] = []
     shares: list[float] = []
     for a, b, cosine in _neighbours(vectors, whole, rng):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tunesmith.core.context import Limits
-from tunesmith.core.errors import ModelError, TunesmithError
+from tunesmith.core.errors import TunesmithError
 from tunesmith.data.meaning import Reader
 
 if TYPE_CHECKING:
@@ -50,40 +50,24 @@ def sentence_vectors(texts: Sequence[str], *, encoder: str = ENCODER) -> NDArray
     return np.stack([_kept[encoder, text] for text in texts])
 
 
-def words_in_place(
-    texts: Sequence[str], spans: Sequence[tuple[int, Sequence[tuple[int, int]]]], *, encoder: str = ENCODER
-) -> NDArray[np.float32] | None:
-    """(len(spans), width) float32 unit vectors of words as they stand in their texts; None as for `sentence_vectors`.
-
-    spans: which text, and the characters of the words as (from, to).
-    """
+def reader(encoder: str = ENCODER) -> Reader | None:
+    """Reads texts, and words where they stand, with the encoder; None where it is not here, or cannot do the latter."""
     from tunesmith.models.resolve import local, resolve
 
     try:
         folder = local(resolve(encoder, "encoder"))
-        return None if folder is None else _loaded(folder).in_place(texts, spans)
+        if folder is None:
+            return None
+        loaded = _loaded(folder)
+        loaded.in_place([], [])
     except TunesmithError:
         return None
 
-
-def reader(encoder: str = ENCODER) -> Reader | None:
-    """Reads texts, and words where they stand, with the encoder; None where it is not on this machine."""
-    if sentence_vectors(["a"], encoder=encoder) is None or words_in_place(["a"], [], encoder=encoder) is None:
-        return None
-
     def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-        return _there(sentence_vectors(texts, encoder=encoder))
+        vectors = sentence_vectors(texts, encoder=encoder)  # which keeps them for other steps
+        return loaded.embed(texts) if vectors is None else vectors
 
-    def in_place(texts: Sequence[str], spans: Sequence[tuple[int, Sequence[tuple[int, int]]]]) -> NDArray[np.float32]:
-        return _there(words_in_place(texts, spans, encoder=encoder))
-
-    return Reader(embed, in_place)
-
-
-def _there(vectors: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    if vectors is None:
-        raise ModelError("the sentence encoder that was there a moment ago can no longer be read.")
-    return vectors
+    return Reader(embed, loaded.in_place)
 
 
 @lru_cache(maxsize=1)

@@ -160,9 +160,7 @@ class Encoder:
         owner: list[int] = []
         weight: list[float] = []
         for at, tokens in enumerate(self._tokens(texts)):
-            parts = max(1, -(-len(tokens) // self._room))
-            bounds = [len(tokens) * k // parts for k in range(parts + 1)]
-            for start, end in pairwise(bounds):
+            for start, end in self._cuts(len(tokens)):
                 ids.append([*self._head, *tokens[start:end], *self._tail])
                 owner.append(at)
                 weight.append((end - start) / len(tokens) if tokens else 1.0)
@@ -207,8 +205,7 @@ class Encoder:
         offsets: list[NDArray[np.int64]] = []
         owner: list[int] = []
         for at, (tokens, where) in enumerate(self._placed(texts)):
-            parts = max(1, -(-len(tokens) // self._room))
-            for start, end in pairwise(len(tokens) * k // parts for k in range(parts + 1)):
+            for start, end in self._cuts(len(tokens)):
                 ids.append([*self._head, *tokens[start:end], *self._tail])
                 offsets.append(where[start:end])
                 owner.append(at)
@@ -288,6 +285,11 @@ class Encoder:
         if self.pooling == "max":
             return hidden.masked_fill(weights == 0, float("-inf")).amax(dim=1)
         return (hidden * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
+    def _cuts(self, tokens: int) -> Iterable[tuple[int, int]]:
+        """From and to of each window of a text of so many tokens: as few as can be, equally long, at least one."""
+        parts = max(1, -(-tokens // self._room))
+        return pairwise(tokens * k // parts for k in range(parts + 1))
 
     def _placed(self, texts: Sequence[str]) -> Iterable[tuple[list[int], NDArray[np.int64]]]:
         """Tokens of each text with (tokens, 2) characters from and to which each is read; the prefix lies before 0."""

@@ -47,7 +47,10 @@ def duplicates(
     if meaning == "flag" and texts:
         reads = reader(encoder)
         if reads is None:
-            raise CannotRun(f"duplicates in meaning need the encoder {encoder}, which is not on this machine.")
+            raise CannotRun(
+                f"duplicates in meaning need the encoder {encoder}, which is not on this machine or does not tell what "
+                "words mean in place (one in ONNX does not)."
+            )
         pairs += meaning_pairs(texts, found, reads).pairs
     like: dict[int, list[tuple[int, str, float]]] = {}
     for pair in pairs:
