@@ -57,6 +57,21 @@ def test_a_row_of_weight_two_counts_as_two_rows():
     assert np.abs(a.logits(x) - scaled.logits(x)).max() < 0.05  # the median distance differs a little
 
 
+def test_in_the_span_of_some_it_solves_the_weighted_normal_equations(monkeypatch):
+    x, codes = clusters(700)
+    monkeypatch.setattr(heads, "MOST_CENTRES", 120)
+    monkeypatch.setattr(heads, "_ROWS_AT_ONCE", 256)  # several pieces, the last one not full
+    weights = np.random.default_rng(4).uniform(0.2, 3.0, 700)
+    head = fit_kernel(x, codes, weights, n_labels=2, ridge=0.3)
+    across = np.exp(-cdist(x, head.centres, "sqeuclidean") / head.scale)
+    among = np.exp(-cdist(head.centres, head.centres, "sqeuclidean") / head.scale)
+    system = across.T @ (weights[:, None] * across) + 0.3 * among
+    system += np.eye(120) * heads._JITTER * np.trace(system) / 120
+    targets = np.eye(2)[codes] - np.bincount(codes, weights=weights) / weights.sum()
+    alpha = np.linalg.solve(system, across.T @ (weights[:, None] * targets))
+    assert np.allclose(head.logits(x), across @ alpha + head.prior, atol=2e-3)  # float32 against float64
+
+
 def test_texts_that_are_all_alike_do_no_harm():
     x = np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (10, 1))
     head = fit_kernel(x, np.array([0] * 7 + [1] * 3), np.ones(10), n_labels=2, ridge=0.3)

@@ -90,6 +90,7 @@ def fit_kernel_to(
     targets: (n, k) of zeros and ones; written over. prior: (k,) share of each label.
     """
     from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg.blas import ssyrk
 
     rng = np.random.default_rng(seed)
     n, n_labels = targets.shape
@@ -104,14 +105,15 @@ def fit_kernel_to(
         system[np.arange(n), np.arange(n)] += ridge / w
         right = targets
     else:
-        system = ridge * _kernel(centres, centres, scale)
+        system = np.asfortranarray(ridge * _kernel(centres, centres, scale))
         right = np.zeros((len(centres), n_labels), dtype=np.float32)
         for start in range(0, n, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             kernel = _kernel(vectors[part], centres, scale)
-            weighted = kernel * w[part, None]
-            system += weighted.T @ kernel
-            right += weighted.T @ targets[part]
+            right += (kernel * w[part, None]).T @ targets[part]
+            kernel *= np.sqrt(w[part, None])
+            # Kᵀ W K is symmetric, and a triangle of it is all that a factorisation reads: half of the arithmetic.
+            system = ssyrk(1.0, kernel.T, beta=1.0, c=system, overwrite_c=True, lower=True)
         # The normal equations square the condition number: float64, and a little added to the diagonal.
         system = system.astype(np.float64)
         system[np.diag_indices(len(centres))] += _JITTER * float(np.trace(system)) / len(centres)
