@@ -10,7 +10,7 @@ import numpy as np
 
 from tunesmith.core.context import Context
 from tunesmith.core.errors import ConfigError, RunError, did_you_mean
-from tunesmith.core.events import EventLog
+from tunesmith.core.events import EventLog, Listener
 from tunesmith.core.machine import set_threads
 from tunesmith.core.predictions import Predictions
 from tunesmith.deploy.shipped import Held, Shipped
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 FOLDER = "11-export"
 
 
-def shipped(folder: Path, *, system: str | None = None) -> Shipped:
-    """The system that ships, or the rung named `system`. Raises RunError for a run that is not finished."""
+def shipped(folder: Path, *, system: str | None = None, listen: Listener | None = None) -> Shipped:
+    """The system that ships, or the rung named `system`; `listen` is told what is done with it, and how far it is.
+
+    Raises RunError for a run that is not finished.
+    """
     saved = open_run(folder)
     ladder = Ladder.load(standing(folder))
     trained = Trained.load(folder / "07-train")
@@ -37,6 +40,7 @@ def shipped(folder: Path, *, system: str | None = None) -> Shipped:
     plan = saved.plan
     set_threads(plan.limits.threads)
     ships = name == saved.report.winner
+    log = EventLog(None, [] if listen is None else [listen])
     return Shipped(
         run=folder.resolve().name,
         path=trained.path(name, ladder),
@@ -49,7 +53,7 @@ def shipped(folder: Path, *, system: str | None = None) -> Shipped:
         inputs=saved.data.inputs,
         leads=ladder.leads,
         verdict=saved.report.sentence if ships else f"Not what the run ships, which is {saved.report.winner}.",
-        ctx=Context(folder, plan.config.seed, replace(plan.limits, dtype="float32"), EventLog(None)),
+        ctx=Context(folder, plan.config.seed, replace(plan.limits, dtype="float32"), log),
         rounded=plan.limits.dtype if ladder[name].needs == "lm" and plan.limits.dtype != "float32" else None,
     )
 
@@ -64,16 +68,17 @@ def export_run(
     rows: int | None = None,
     max_size: int | None = None,
     max_latency: float | None = None,
+    listen: Listener | None = None,
 ) -> Exported:
     """Export a run as `to`; by default to 11-export/ in its folder.
 
     max_size: bytes. max_latency: seconds of one core for one answer. With either, the form (or quantisation of `to`)
-    that is nearest to the original and keeps to it is found by trying; `to` may then be None.
+    that is nearest to the original and keeps to it is found by trying; `to` may then be None. listen: as in `shipped`.
     """
     from tunesmith.deploy.export import ROWS, export, export_within
     from tunesmith.deploy.limits import Within
 
-    model = shipped(folder, system=system)
+    model = shipped(folder, system=system, listen=listen)
     n = ROWS if rows is None else rows
 
     def place(form: str, kind: str | None) -> Path:

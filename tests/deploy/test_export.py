@@ -37,6 +37,17 @@ def test_a_bundle_answers_as_the_original_and_says_what_was_measured(bundle, tfi
     assert "torch" not in requirements
 
 
+def test_whoever_waits_is_told_what_is_done_and_how_far_it_is(finished, tmp_path):
+    told = []
+    done = export_run(finished, "wheel", system="tfidf", out=tmp_path / "out", rows=70, listen=told.append)
+    notes = [event["text"] for event in told if event["event"] == "note"]
+    assert [note.split()[0] for note in notes] == ["writing", "asking", "asking"]
+    bars = [event for event in told if event["event"] == "progress"]
+    assert {(bar["what"], bar["total"]) for bar in bars} == {("answers of the export", done.compared.n)}
+    ends = [event for event in told if event["event"] == "progress.end"]
+    assert [end["done"] for end in ends] == [done.compared.n] * 2  # the folder, then the wheel
+
+
 def test_labels_thresholds_calibration_and_notices_travel(bundle, tfidf):
     about = json.loads((bundle.folder / "export.json").read_text())
     assert about["labels"] == ["account", "billing", "delivery"]

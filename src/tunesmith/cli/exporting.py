@@ -9,6 +9,7 @@ import typer
 
 from tunesmith.cli.options import Json
 from tunesmith.cli.printing import print_json, size
+from tunesmith.console import Follower
 from tunesmith.core.config import parse_bytes, parse_duration
 from tunesmith.core.errors import ConfigError
 
@@ -46,10 +47,11 @@ def export(
             typer.echo(f"{name:<14} {', '.join(kinds) if why is None else f'no: {why}'}")
         typer.echo(f"\nwrite one:  tunesmith export {folder} --to FORM")
         return
-    done = export_run(
-        folder, to, out=out, quantisation=quantize, system=system, rows=rows, max_size=size_limit,
-        max_latency=time_limit,
-    )  # fmt: skip
+    with Follower(quiet=as_json) as follow:
+        done = export_run(
+            folder, to, out=out, quantisation=quantize, system=system, rows=rows, max_size=size_limit,
+            max_latency=time_limit, listen=follow,
+        )  # fmt: skip
     if as_json:
         print_json(done.to_dict())
         return

@@ -111,18 +111,23 @@ def export(
     held = model.held
     with whole(out) as draft:
         draft.mkdir()
+        emit = model.ctx.emit
+        emit("note", text=f"writing {to}{'' if kind == 'none' else f' ({kind})'}")
         made, script = _written(model, how, draft, kind)
         within.allow_size(stored_bytes(draft))
-        said = asked(
-            script, held.texts, made=made, logits=LOGIT_ROWS if model.writes else 0, time=_TIMED, threads=threads
-        )
+        emit("note", text=f"asking it {len(held)} held rows in a fresh process")
+        logits = LOGIT_ROWS if model.writes else 0
+        said = asked(script, held.texts, made=made, logits=logits, time=_TIMED, threads=threads, emit=emit)
         within.allow_time(said.timed)
         found = compared(model, held, said, made.bounds, logits=_original_logits(model, held))
         for check in found.checks:
             require(check)
         write_text(draft / "requirements.txt", _requirements(draft, made, said))
         if isinstance(how, Packs):  # what was verified is put into one file, and that is used once more
-            require(same_answers(installed(how.pack(model, draft), package_of(model), held.texts, made, threads), said))
+            emit("note", text="asking the packed file once more")
+            wheel = how.pack(model, draft)
+            again = installed(wheel, package_of(model), held.texts, made, threads, emit=emit)
+            require(same_answers(again, said))
         size = stored_bytes(draft)
         done = Exported(to, kind, out, size, found, said.timed, within.why(size, said.timed))
         write_json(draft / VERIFIED, {**_circumstances(), **done.to_dict(), "folder": out.name})
@@ -193,6 +198,7 @@ def settled(model: Shipped, rows: int) -> Shipped:
         return replace(model, held=held)
     from tunesmith.models.lm import release_memory
 
+    model.ctx.emit("note", text=f"asking the original {len(held)} held rows in float32")
     said = load_fitted(model.name, model.path, model.job, model.ctx).predict(held.texts, model.ctx)
     gc.collect()  # parts of a model hold each other
     release_memory()

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,8 +93,13 @@ class Predictor:
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Answers with probabilities, in order."""
-        parts = [self.fitted.predict(texts[at : at + _AT_ONCE], self._ctx) for at in range(0, len(texts), _AT_ONCE)]
+        parts = list(self.pieces(texts))
         return Predictions.joined(parts) if parts else Predictions(())
+
+    def pieces(self, texts: Sequence[str]) -> Iterator[Predictions]:
+        """The same, some answers at a time, as they come."""
+        for at in range(0, len(texts), _AT_ONCE):
+            yield self.fitted.predict(texts[at : at + _AT_ONCE], self._ctx)
 
     def answer(self, texts: Sequence[str], *, accept_at: float | None = None) -> list[Answer]:
         """Answers with what may go out. accept_at: share of right answers that is promised; None: as it was shipped."""
@@ -217,14 +222,15 @@ def main(folder: Path, words: Sequence[str] | None = None) -> int:
 
 
 def _told_in_full(model: Predictor, texts: Sequence[str]) -> None:
-    made = model.predict(texts)
-    for at, value in enumerate(made.values):
-        row: dict[str, Any] = {"prediction": value}
-        for name in ("probabilities", "confidences", "marginals"):
-            given = getattr(made, name)
-            if given is not None:
-                row[name] = given[at].tolist()
-        print(json.dumps(row, ensure_ascii=False))
+    for made in model.pieces(texts):
+        for at, value in enumerate(made.values):
+            row: dict[str, Any] = {"prediction": value}
+            for name in ("probabilities", "confidences", "marginals"):
+                given = getattr(made, name)
+                if given is not None:
+                    row[name] = given[at].tolist()
+            print(json.dumps(row, ensure_ascii=False))
+        sys.stdout.flush()  # whoever reads sees how far it is
 
 
 def _timed(model: Predictor, texts: Sequence[str], n: int, ready_s: float) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tunesmith.core.checks import Check, require
+from tunesmith.core.events import Emit, progress
 from tunesmith.core.predictions import Predictions
 from tunesmith.core.statistics import clopper_pearson
 from tunesmith.deploy.exporters import Bounds, Made
@@ -101,43 +102,58 @@ def asked(
     logits: int = 0,
     time: int = 0,
     threads: int = 1,
+    emit: Emit,
 ) -> Replied:
     """What the export behind `script` answers in a fresh process.
 
-    logits: of so many texts. time: single answers that are timed. Raises CheckFailed if the process ends otherwise
-    than well.
+    logits: of so many texts. time: single answers that are timed. emit: told how far it is. Raises CheckFailed if the
+    process ends otherwise than well.
     """
     with tempfile.TemporaryDirectory(prefix="tunesmith-export-") as scratch:
         told = Path(scratch) / "modules.json"
         numbers = Path(scratch) / "logits.npy"
 
-        def run(more: Sequence[str], some: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        def run(more: Sequence[str], some: Sequence[str]) -> tuple[list[str], str]:
+            """Lines of stdout, and stderr."""
             words = [*more, "--jsonl", "--threads", str(threads), *made.arguments]
             blocked = json.dumps(["tunesmith", *made.without])
             command = [sys.executable, "-I", "-c", _ALONE, blocked, str(told), str(script), *words]
-            done = subprocess.run(
-                command, input="".join(json.dumps(text) + "\n" for text in some), env=_environment(threads),
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-            if done.returncode:
-                last = " | ".join(done.stderr.strip().splitlines()[-3:]) or "no message"
+            asks, complaints = Path(scratch) / "asks.jsonl", Path(scratch) / "stderr"
+            asks.write_text("".join(json.dumps(text) + "\n" for text in some), encoding="utf-8")
+            said = []
+            with (
+                asks.open("rb") as reads,
+                complaints.open("wb") as errors,
+                progress(emit, "answers of the export", len(some)) as tick,
+                subprocess.Popen(
+                    command, stdin=reads, stdout=subprocess.PIPE, stderr=errors, env=_environment(threads),
+                    encoding="utf-8",
+                ) as process,
+            ):  # fmt: skip
+                assert process.stdout is not None
+                for line in process.stdout:
+                    said.append(line)
+                    tick(1)
+            told_wrong = complaints.read_text(encoding="utf-8", errors="replace")
+            if process.returncode:
+                last = " | ".join(told_wrong.strip().splitlines()[-3:]) or "no message"
                 require(
-                    Check("the export answers in a fresh process", f"code {done.returncode}: {last[:600]}", "code 0",
+                    Check("the export answers in a fresh process", f"code {process.returncode}: {last[:600]}", "code 0",
                           False, _REMEDY)
                 )  # fmt: skip
-            return done
+            return said, told_wrong
 
         timing = ["--time", str(time)] if time else []
-        done = run(["--probabilities", *timing], texts)
+        said, timed = run(["--probabilities", *timing], texts)
         first = None
         modules = frozenset(json.loads(told.read_text(encoding="utf-8")))
         if logits:
             run(["--probabilities", "--logits", str(numbers)], texts[:logits])
             first = np.load(numbers, allow_pickle=False)
-    return Replied(_read(done.stdout), first, modules, _timed(done.stderr))
+    return Replied(_read(said), first, modules, _timed(timed))
 
 
-def installed(wheel: Path, package: str, texts: Sequence[str], made: Made, threads: int) -> Replied:
+def installed(wheel: Path, package: str, texts: Sequence[str], made: Made, threads: int, *, emit: Emit) -> Replied:
     """What a wheel answers in a fresh process once pip has put it (and nothing else) into a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="tunesmith-wheel-") as scratch:
         command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--no-compile", "--quiet"]
@@ -150,7 +166,7 @@ def installed(wheel: Path, package: str, texts: Sequence[str], made: Made, threa
         )
         script = Path(scratch) / "answer.py"
         script.write_text(_INSTALLED.format(folder=scratch, package=package), encoding="utf-8")
-        return asked(script, texts, made=made, threads=threads)
+        return asked(script, texts, made=made, threads=threads, emit=emit)
 
 
 def same_answers(again: Replied, before: Replied) -> Check:
@@ -258,8 +274,8 @@ def _margin(p: NDArray[np.float64]) -> float:
     return float(best[-1] - best[0])
 
 
-def _read(told: str) -> Predictions:
-    rows = [json.loads(line) for line in told.splitlines() if line.startswith("{")]
+def _read(told: Sequence[str]) -> Predictions:
+    rows = [json.loads(line) for line in told if line.startswith("{")]
     tables: dict[str, Any] = {}
     for name in ("probabilities", "confidences", "marginals"):
         given = rows and all(name in row for row in rows)
