@@ -116,11 +116,10 @@ def cell(measure: str, rung: str, seed: int, data: Path, *, threads: int, encode
     from tunesmith.core.context import Context, Limits
     from tunesmith.core.dataset import rows_of
     from tunesmith.core.machine import describe, set_threads
-    from tunesmith.core.meter import metered
+    from tunesmith.core.meter import borrowed_cpu_s, metered
     from tunesmith.core.statistics import bootstrap_macro_f1, wilson
     from tunesmith.models.resolve import pin, resolve
     from tunesmith.tasks import task
-    from tunesmith.training.embeddings import borrowed_cpu_s
     from tunesmith.training.folds import label_codes, rest_of, row_folds
     from tunesmith.training.systems import Job, RungPlan, system
 

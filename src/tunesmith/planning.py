@@ -38,7 +38,17 @@ from tunesmith.models.resolve import fetch, pin, resolve
 from tunesmith.models.spec import ModelSpec, reason_against
 from tunesmith.tasks import is_costly
 from tunesmith.tasks import task as tasks
-from tunesmith.training.budget import Forecast, Probe, Size, is_cheap, plan_rungs, refits, spare, time_for_rungs
+from tunesmith.training.budget import (
+    Forecast,
+    Probe,
+    Size,
+    is_cheap,
+    plan_rungs,
+    refits,
+    repeats_within,
+    spare,
+    time_for_rungs,
+)
 from tunesmith.training.domain import DomainOptions, read_corpus
 from tunesmith.training.domain_plan import Reading, asked_by, plan_reading, reads_documents, refuse_unread
 from tunesmith.training.ladder import Ladder, prompt_of
@@ -299,9 +309,18 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
                 runnable.remove("lm_domain")
                 idle["lm_domain"] = reading.why
         named = () if model.only == "auto" else tuple(name for name in model.only if is_cheap(name))
+        cross_fits = 0
+        if needs_cross_validation(size.n_dev):
+            repeats, why = model.repeats, ""
+            if repeats == "auto":
+                repeats, why = repeats_within(
+                    runnable, size, probe, folds=model.folds, budget_s=plan.budget_s, left_s=left_s
+                )
+                decisions.append(Decision("model.repeats", str(repeats), why))
+            model, cross_fits = replace(model, repeats=repeats), model.folds * repeats
         rungs, forecasts = plan_rungs(
             runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=(*model.at_least, *named),
-            cross_fits=model.folds * model.repeats if needs_cross_validation(size.n_dev) else 0,
+            cross_fits=cross_fits,
         )  # fmt: skip
         for name in names:
             if name not in runnable:

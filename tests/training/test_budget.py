@@ -1,6 +1,6 @@
 import pytest
 
-from tunesmith.training.budget import Forecast, Probe, Size, plan_rungs, refits
+from tunesmith.training.budget import Forecast, Probe, Size, cheap_seconds, plan_rungs, refits, repeats_within
 
 NAMES = ["majority", "tfidf", "frozen", "fusion", "encoder", "contrastive", "zero_shot", "few_shot", "lm"]
 CHEAP = NAMES[:4]
@@ -26,6 +26,31 @@ def test_a_cheap_rung_that_was_asked_for_runs_whatever_it_takes():
     size = Size(2000, 400, 500, 10, 200.0, "label")
     rungs, _ = plan_rungs(CHEAP, size, SLOW, budget_s=1.0, left_s=1.0, at_least=["fusion"])
     assert {r.name for r in rungs if r.run} == {"majority", "tfidf", "fusion"}
+
+
+def test_a_rung_is_forecast_without_what_the_rungs_before_it_make_for_it():
+    size = Size(8000, 900, 2000, 50, 160.0, "label")
+    alone = sum(cheap_seconds(["fusion"], size, SLOW, cross_fits=10)["fusion"])
+    after = {name: sum(s) for name, s in cheap_seconds(CHEAP, size, SLOW, cross_fits=10).items()}
+    assert after["fusion"] < after["tfidf"] + after["frozen"]  # it takes their heads
+    assert sum(after.values()) < 1.2 * alone  # one after the other they take little more than the last one alone
+
+
+def test_a_rung_that_runs_without_those_before_it_is_forecast_alone():
+    size = Size(2000, 400, 500, 10, 200.0, "label")
+    _, forecasts = plan_rungs(CHEAP, size, SLOW, budget_s=1.0, left_s=1.0, at_least=["fusion"])
+    told = {f.name: f.fit_s for f in forecasts}
+    assert told["frozen"] == 0.0
+    assert told["fusion"] > size.n_train / SLOW.encoder_texts_per_s  # it has to read the texts itself
+
+
+@pytest.mark.parametrize(("budget_s", "times"), [(60.0, 1), (600.0, 2)])
+def test_cross_validation_is_repeated_where_the_budget_allows(budget_s, times):
+    size = Size(4000, 900, 2000, 50, 80.0, "label")
+    probe = Probe(2000.0, 300.0, 20.0, 400.0)
+    found, why = repeats_within(CHEAP, size, probe, folds=5, budget_s=budget_s, left_s=budget_s)
+    assert found == times, why
+    assert "twice" in why
 
 
 def test_a_rung_that_cannot_fit_is_not_run_and_says_what_it_needs():

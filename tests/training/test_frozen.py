@@ -6,6 +6,7 @@ from tunesmith.core.dataset import rows_of
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
 from tunesmith.testing import tiny_encoder
+from tunesmith.training.calibrate import softmax
 from tunesmith.training.embeddings import embed
 from tunesmith.training.folds import row_folds
 from tunesmith.training.systems import Job, system
@@ -35,8 +36,8 @@ def test_it_learns_from_vectors(job, tmp_path):
 def test_the_head_sees_the_vectors_of_the_frozen_encoder_and_nothing_else(job, tmp_path):
     data, ctx = rows(40), Context(tmp_path)
     fitted = system.get("frozen").fit(data, data.take([]), job, ctx)
-    by_vectors = fitted.predict_vectors(embed(data.texts, job.encoder, ctx))
-    assert np.array_equal(by_vectors.probabilities, fitted.predict(data.texts, ctx).probabilities)
+    by_vectors = softmax(fitted.expert.log_probabilities(embed(data.texts, job.encoder, ctx)) + fitted.offset)
+    assert np.array_equal(by_vectors, fitted.predict(data.texts, ctx).probabilities)
 
 
 def test_groups_are_not_torn_apart_when_settings_are_chosen(job, tmp_path, monkeypatch):

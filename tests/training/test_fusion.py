@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +10,9 @@ from tunesmith.core.dataset import rows_of
 from tunesmith.models.spec import ModelSpec
 from tunesmith.tasks import task
 from tunesmith.testing import tiny_encoder
+from tunesmith.training import experts
 from tunesmith.training.calibrate import log_loss, log_softmax
+from tunesmith.training.folds import row_folds
 from tunesmith.training.mixture import _least_log_loss, choose_mixture, mix
 from tunesmith.training.systems import Job, system
 
@@ -82,3 +86,42 @@ def test_it_says_who_has_a_say_and_keeps_only_them(job, tmp_path):
     assert set(fitted.experts) == kept
     assert {file.stem for file in (tmp_path / "saved").glob("*.safetensors")} == kept | {"fusion"}
     assert all(name in fitted.method for name in kept)
+
+
+def test_what_other_rungs_have_fitted_is_not_fitted_again_gives_the_same_answers_and_is_charged(
+    job, tmp_path, monkeypatch
+):
+    texts = [f"{word} {i % 9} {i}" for i in range(60) for word in ("late card", "money back", "broken app")]
+    rows = rows_of(texts, [LABELS[j] if (i + j) % 5 else LABELS[(i + 1) % 3] for i in range(60) for j in range(3)])
+    folds = row_folds(rows, k=3, seed=1)
+    ctx = Context(tmp_path)
+
+    def fitted(name: str, job: Job):
+        found = system.get(name).fit(rows, rows.take([]), job, ctx)
+        chosen = replace(job, options=found.settings, frozen=True)
+        return found.settings, system.get(name).cross_fit(rows, folds, chosen, ctx).probabilities
+
+    alone, answers = fitted("fusion", job)
+    together = replace(job, made={})
+    for name in ("tfidf", "frozen"):
+        fitted(name, together)
+    fits, charges = [], []
+    for kind in ("fit_margins", "fit_logistic", "fit_kernel"):
+        fit = getattr(experts, kind)
+        monkeypatch.setattr(experts, kind, lambda *a, fit=fit, **k: (fits.append(1), fit(*a, **k))[1])
+    monkeypatch.setattr(experts, "borrow", charges.append)
+    again, same = fitted("fusion", together)
+    assert again == alone
+    assert np.array_equal(same, answers)
+    # The heads on all rows, and on three folds at most the kind that the frozen rung did not choose.
+    assert len(fits) <= 3 + len(folds)
+    assert len(charges) >= 1 + len(experts.LINEAR_GRID) + len(experts.KERNEL_GRID)  # of the choice alone
+    assert sum(charges) > 0.0
+
+
+def test_rows_times_labels_beyond_what_is_kept_are_answered_anew(job, tmp_path, monkeypatch):
+    monkeypatch.setattr(experts, "_MOST_SHARED", 10)
+    rows = rows_of([f"text {i}" for i in range(30)], list(LABELS) * 10)
+    made: dict[tuple[object, ...], object] = {}
+    system.get("tfidf").fit(rows, rows.take([]), replace(job, made=made), Context(tmp_path))
+    assert not made

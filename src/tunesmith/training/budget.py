@@ -112,11 +112,14 @@ def plan_rungs(
     forecasts: dict[str, Forecast] = {}
     left = left_s - _KEEP_BACK * budget_s
     left -= _refitting(names, size, probe, most=left / 4)
-    cheap = {n: _cheap_seconds(n, size, probe, cross_fits=cross_fits) for n in names if is_cheap(n)}
-    too_long = sum(map(sum, cheap.values())) > _CHEAP_OVER * left_s
+    cheap = cheap_seconds(names, size, probe, cross_fits=cross_fits)
+    stays = list(cheap)
+    if sum(map(sum, cheap.values())) > _CHEAP_OVER * left_s:
+        stays = [name for name in cheap if systems.get(name).needs == "nothing" or name in at_least]
+        cheap |= cheap_seconds(stays, size, probe, cross_fits=cross_fits)
     for name, (fit, answer) in cheap.items():
         whole_s = fit + answer
-        if too_long and systems.get(name).needs != "nothing" and name not in at_least:
+        if name not in stays:
             plans[name] = RungPlan(name, run=False, why=f"needs about {_told(whole_s)}")
             forecasts[name] = Forecast(name, 0.0, 0.0, whole_s)
         else:
@@ -158,6 +161,16 @@ def plan_rungs(
         for name in names
     ]
     return told, [forecasts[name] for name in names]
+
+
+def repeats_within(
+    names: Sequence[str], size: Size, probe: Probe, *, folds: int, budget_s: float, left_s: float
+) -> tuple[int, str]:
+    """How often the cheap rungs are cross-validated, and why: twice, or once where twice would overrun the budget."""
+    whole_s = sum(map(sum, cheap_seconds(names, size, probe, cross_fits=2 * folds).values()))
+    room_s = max(0.0, left_s - _KEEP_BACK * budget_s)
+    why = f"twice would make the cheap rungs take {_told(whole_s)}, and there is {_told(room_s)} for them"
+    return (2, why) if whole_s <= room_s else (1, why)
 
 
 def spare(budget_s: float, left_s: float) -> float:
@@ -312,16 +325,19 @@ def _seconds(
     return (ask(probe.tokens_per_prompt)[0] if rung.needs == "lm" else fit), answer
 
 
-def _cheap_seconds(name: str, size: Size, probe: Probe, *, cross_fits: int) -> tuple[float, float]:
-    """(fit with its cross-validation, predict) seconds of a cheap rung on all rows."""
-    rung = systems.get(name)
-    if not cross_fits or not hasattr(rung, "cross_fit"):
-        return _seconds(name, size, probe, size.n_train, size.n_dev + size.n_test, None)
-    return rung.seconds(Workload(
-        size.n_train + size.n_dev, size.n_test, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s,
-        probe.tokens_per_text, cross_fits=cross_fits, reading_texts_per_s=probe.reading_texts_per_s,
-        answering_texts_per_s=probe.answering_texts_per_s, characters_per_text=size.characters_per_text,
-    ))  # fmt: skip
+def cheap_seconds(names: Sequence[str], size: Size, probe: Probe, *, cross_fits: int) -> dict[str, tuple[float, float]]:
+    """(fit with its cross-validation, predict) seconds of each cheap rung on all rows, in the order they run in."""
+    found: dict[str, tuple[float, float]] = {}
+    for name in filter(is_cheap, names):
+        folds = cross_fits if hasattr(systems.get(name), "cross_fit") else 0
+        grown, asked = (size.n_train + size.n_dev, size.n_test) if folds else (size.n_train, size.n_dev + size.n_test)
+        found[name] = systems.get(name).seconds(Workload(
+            grown, asked, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s, probe.tokens_per_text,
+            cross_fits=folds, library_texts=size.library_texts, reading_texts_per_s=probe.reading_texts_per_s,
+            answering_texts_per_s=probe.answering_texts_per_s, characters_per_text=size.characters_per_text,
+            after=tuple(found),
+        ))  # fmt: skip
+    return found
 
 
 def _told(seconds: float) -> str:

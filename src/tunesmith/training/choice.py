@@ -13,7 +13,8 @@ import numpy as np
 
 from tunesmith.core.dataset import Rows
 from tunesmith.core.predictions import Predictions
-from tunesmith.training.calibrate import fit_temperature_to, log_loss, log_softmax
+from tunesmith.training.calibrate import fit_temperature_to, log_loss, log_softmax, softmax
+from tunesmith.training.folds import rest_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,6 +94,26 @@ def log_prior(codes: NDArray[np.int64], *, n_labels: int) -> NDArray[np.float64]
     """(k,) log of the labels' shares, with one imaginary row each."""
     counts = np.bincount(codes, minlength=n_labels) + 1.0
     return np.asarray(np.log(counts / counts.sum()), dtype=np.float64)
+
+
+def lift_offset(settings: Settings, codes: NDArray[np.int64], *, n_labels: int) -> NDArray[np.float64]:
+    """(k,) what `lift` adds to the log-probabilities of labels as frequent as in `codes`."""
+    return -float(settings["lift"]) * log_prior(codes, n_labels=n_labels)
+
+
+def lifted(
+    log_probabilities: NDArray[np.float64],
+    codes: NDArray[np.int64],
+    folds: Sequence[Sequence[int]],
+    settings: Settings,
+) -> NDArray[np.float64]:
+    """(n, k) out-of-fold probabilities with rare labels lifted, by how rare they are outside the row's fold."""
+    found = np.zeros_like(log_probabilities)
+    for held_out in folds:
+        rest = codes[rest_of(held_out, len(codes))]
+        offset = lift_offset(settings, rest, n_labels=log_probabilities.shape[1])
+        found[held_out] = softmax(log_probabilities[held_out] + offset)
+    return found
 
 
 def leading_score(logits: NDArray[np.float64], rows: Rows, job: Job) -> float:

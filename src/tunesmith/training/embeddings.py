@@ -20,7 +20,7 @@ from tunesmith.core.context import Context
 from tunesmith.core.errors import ModelError
 from tunesmith.core.events import progress
 from tunesmith.core.files import canonical, read_json, sha256_bytes, sha256_file, whole, write_json
-from tunesmith.core.meter import Meter, cpu_seconds, metered
+from tunesmith.core.meter import Meter, borrow, borrowed_cpu_s, cpu_seconds, metered
 from tunesmith.models.encoder import Encoder
 from tunesmith.models.resolve import fetch
 from tunesmith.models.spec import ModelSpec
@@ -40,7 +40,6 @@ _LEAST_WORTH_WRITING = 256
 _lock = threading.Lock()
 _encoders: dict[tuple[str, str], Encoder] = {}
 _stores: dict[str, _Store] = {}
-_borrowed = [0.0]
 _most_in_memory = [_MOST_IN_MEMORY]
 
 
@@ -83,7 +82,7 @@ def embed(texts: Sequence[str], spec: ModelSpec, ctx: Context, *, keep: bool = T
     keys = [sha256_bytes(text.encode("utf-8", "surrogatepass")).encode()[:32] for text in texts]
     fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in store.vectors}
     known = sum(len(text) for key, text in zip(keys, texts, strict=True) if key not in fresh)
-    _borrowed[0] += store.cost_s * known
+    borrow(store.cost_s * known)
     if fresh:
         _compute(store, fresh, spec, ctx, folder if keep else None)
     if not texts:
@@ -92,14 +91,6 @@ def embed(texts: Sequence[str], spec: ModelSpec, ctx: Context, *, keep: bool = T
     while len(store.vectors) > _most_in_memory[0]:
         del store.vectors[next(iter(store.vectors))]
     return found
-
-
-def borrowed_cpu_s() -> float:
-    """CPU seconds, so far in this process, that computing would have cost the vectors that were found ready.
-
-    Take the difference over a block and add it to the block's metered CPU seconds: its cost standing alone.
-    """
-    return _borrowed[0]
 
 
 def remember_at_most(texts: int) -> None:
@@ -156,8 +147,7 @@ def _read_pieces(store: _Store, folder: Path, spec: ModelSpec) -> None:
 
 @contextmanager
 def metered_alone() -> Iterator[Meter]:
-    """`metered`, with the CPU seconds of vectors that another rung had already made added, and those of workers: the
-    block's own cost."""
+    """`metered`, and the CPU seconds of workers and of what was found ready made: the block's own cost."""
     before = borrowed_cpu_s() + workers_cpu_s()
     with metered() as meter:
         yield meter

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunesmith.core.dataset import Rows
 from tunesmith.training.calibrate import log_softmax, softmax
-from tunesmith.training.choice import Settings, choose, choose_lift, log_prior
+from tunesmith.training.choice import Settings, choose, choose_lift
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,13 +55,13 @@ def mix(
     opinions: Mapping[str, NDArray[np.float64]], settings: Settings, offset: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(n, k) probabilities: the weighted sum of log-probabilities at its temperature, plus the offset (k,)."""
+    return softmax(added(opinions, settings) + offset)
+
+
+def added(opinions: Mapping[str, NDArray[np.float64]], settings: Settings) -> NDArray[np.float64]:
+    """(n, k) the weighted sum of log-probabilities at its temperature."""
     total = sum(float(settings[f"{name}.weight"]) * opinion for name, opinion in opinions.items())
-    return softmax(np.asarray(total) / float(settings["temperature"]) + offset)
-
-
-def lift_offset(settings: Settings, codes: NDArray[np.int64], *, n_labels: int) -> NDArray[np.float64]:
-    """(k,) what `lift` adds to the log-probabilities of labels as frequent as in `codes`."""
-    return -float(settings["lift"]) * log_prior(codes, n_labels=n_labels)
+    return np.asarray(total) / float(settings["temperature"])
 
 
 def with_say(settings: Settings, names: Sequence[str]) -> list[str]:

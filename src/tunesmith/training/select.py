@@ -39,6 +39,7 @@ from tunesmith.training.train import TrainOptions
 
 # Below this many dev rows a single split is too blunt to choose by: cheap rungs are cross-validated.
 _SHARP_DEV = 1000
+_REPEATS = 2  # of cross-validation where no plan says otherwise
 # One answer at a time, for at most so many texts and seconds.
 _TIMED, _TIMED_S = 8, 3.0
 _VECTORS = "work"  # where a killed select finds the vectors of the frozen encoder again
@@ -94,7 +95,10 @@ class SelectOptions:
             "help": "costly rungs do not start after so many seconds; a plan that is kept has none",
         },
     )
-    repeats: int = field(default=2, metadata={"help": "repeats of cross-validation when dev has under 1,000 rows"})
+    repeats: int | Literal["auto"] = field(
+        default="auto",
+        metadata={"help": "repeats of cross-validation when dev has under 1,000 rows; 'auto': 2 if there is time"},
+    )
 
 
 def uses(options: object) -> list[str]:
@@ -181,6 +185,7 @@ class Bench:
 
     def __init__(self, train: Rows, dev: Rows, base: Job, options: SelectOptions, ctx: Context) -> None:
         self.train, self.dev, self.base, self.options, self.ctx = train, dev, base, options, ctx
+        self.made: dict[tuple[object, ...], object] = {}  # by cheap rungs, which stand on the same heads
         self.began = time.monotonic()
 
     def run(self, plan: RungPlan, *, promising: Callable[[float, Sequence[int]], bool]) -> tuple[Rung, Scored | None]:
@@ -228,6 +233,7 @@ class Bench:
         train, dev = rows_for(plan, self.train, self.dev, seed=self.ctx.seed)
         late = self._late(plan)
         job = replace(self.base, plan=plan, promising=lambda score: promising(score, dev.ids.tolist()), late=late)
+        job = replace(job, made=self.made if is_cheap(plan.name) else None)
         ctx = replace(ctx, workdir=folder / "work")
         ctx.workdir.mkdir(parents=True, exist_ok=True)
         with metered_alone() as fitting:
@@ -271,7 +277,8 @@ class Bench:
         """Out-of-fold answers for train and dev rows together, averaged over the repeats."""
         rows = self.train + self.dev
         rung = cast(CrossFits, systems.get(name))
-        repeats = repeated_folds(rows, k=self.options.folds, repeats=self.options.repeats, seed=self.ctx.seed)
+        times = _REPEATS if self.options.repeats == "auto" else self.options.repeats
+        repeats = repeated_folds(rows, k=self.options.folds, repeats=times, seed=self.ctx.seed)
         if job.task.output == "labels":  # sets cannot be averaged: one cut into folds
             return Scored(name, rows, rung.cross_fit(rows, repeats[0], job, ctx), self.base)
         answers = [rung.cross_fit(rows, folds, job, ctx) for folds in repeats]

@@ -21,13 +21,13 @@ from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
 from tunesmith.models.spec import ModelSpec
 from tunesmith.training.calibrate import fit_temperature_to
-from tunesmith.training.choice import Settings
+from tunesmith.training.choice import Settings, lift_offset
 from tunesmith.training.embeddings import embed, encoder_spec
 from tunesmith.training.experts import CountExpert, VectorExpert, fit_counts, fit_vectors
 from tunesmith.training.folds import label_codes
 from tunesmith.training.heads import KernelHead
 from tunesmith.training.linear import LinearHead, load_arrays, save_arrays
-from tunesmith.training.mixture import choose_mixture, lift_offset, mix, named, with_say
+from tunesmith.training.mixture import choose_mixture, mix, named, with_say
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -57,6 +57,7 @@ class Workload:
     encoder_texts_per_s: texts as they come, as in training. reading_texts_per_s, answering_texts_per_s: the frozen
     encoder's, which reads texts of equal length together: all of them at once, or a piece of the test; 0: as they come.
     characters_per_text: 0 where only the tokens are known.
+    after: rungs of the same plan that run before this one: what they make of the rows is not made again.
     """
 
     n_train: int
@@ -71,6 +72,7 @@ class Workload:
     reading_texts_per_s: float = 0.0
     answering_texts_per_s: float = 0.0
     characters_per_text: float = 0.0
+    after: tuple[str, ...] = ()
 
     @property
     def reading_s(self) -> float:

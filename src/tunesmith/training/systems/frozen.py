@@ -17,8 +17,8 @@ from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
 from tunesmith.models.spec import ModelSpec
-from tunesmith.training.calibrate import softmax
-from tunesmith.training.choice import Settings, can_choose, choose, choose_lift, log_prior
+from tunesmith.training.calibrate import log_softmax, softmax
+from tunesmith.training.choice import Settings, can_choose, choose, choose_lift, lift_offset, lifted
 from tunesmith.training.embeddings import embed, encoder_spec
 from tunesmith.training.experts import (
     CHOOSE_ON,
@@ -26,11 +26,12 @@ from tunesmith.training.experts import (
     KERNEL_GRID,
     LINEAR_GRID,
     VectorExpert,
+    choice_seconds,
     fit_vectors,
+    head_seconds,
     vector_logits,
-    vector_seconds,
 )
-from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
+from tunesmith.training.folds import label_codes, row_folds, stratified_sample
 from tunesmith.training.linear import load_arrays, save_arrays
 from tunesmith.training.systems import Job, Workload, system
 
@@ -57,13 +58,9 @@ class FrozenFitted:
         return f"{self.settings['head']} head"
 
     def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
-        return self.predict_vectors(embed(texts, self.spec, ctx, keep=False))
-
-    def predict_vectors(self, vectors: NDArray[np.float32]) -> Predictions:
-        """The same for texts whose vectors (n, width) are known."""
-        return Predictions.from_probabilities(
-            softmax(self.expert.log_probabilities(vectors) + self.offset), self.labels
-        )
+        vectors = embed(texts, self.spec, ctx, keep=False)
+        found = softmax(self.expert.log_probabilities(vectors) + self.offset)
+        return Predictions.from_probabilities(found, self.labels)
 
     def save(self, folder: Path) -> None:
         save_arrays(folder / "frozen.safetensors", {**self.expert.arrays(), "offset": self.offset})
@@ -84,7 +81,10 @@ class Frozen:
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> FrozenFitted:
         vectors = embed(train.texts, encoder_spec(job), ctx)
-        return _fit(train, vectors, _settings(train, vectors, job, ctx), job, ctx)
+        settings = _settings(train, vectors, job, ctx)
+        expert = fit_vectors(vectors, train, settings, job, seed=ctx.seed)
+        offset = lift_offset(settings, label_codes(train.targets, job.labels), n_labels=len(job.labels))
+        return FrozenFitted(job.labels, encoder_spec(job), expert, offset, settings)
 
     def load(self, folder: Path, job: Job, ctx: Context) -> FrozenFitted:
         about = read_json(folder / "frozen.json")
@@ -97,17 +97,15 @@ class Frozen:
     def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
         vectors = embed(rows.texts, encoder_spec(job), ctx)
         settings = _settings(rows, vectors, job, ctx)
-        found = np.zeros((len(rows), len(job.labels)))
-        for held_out in folds:
-            rest = rest_of(held_out, len(rows))
-            said = _fit(rows.take(rest), vectors[rest], settings, job, ctx).predict_vectors(vectors[held_out])
-            assert said.probabilities is not None
-            found[list(held_out)] = said.probabilities
+        logits = vector_logits(vectors, rows, folds, job, seed=ctx.seed)(settings)
+        said = log_softmax(logits / float(settings["temperature"]))
+        found = lifted(said, label_codes(rows.targets, job.labels), folds, settings)
         return Predictions.from_probabilities(found, job.labels)
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds."""
-        fit = 1.0 + work.reading_s * work.n_train + vector_seconds(work)
+        whole, most = (max(head_seconds(n, n_labels=work.n_labels)) for n in (work.n_train, round(0.8 * work.n_train)))
+        fit = 1.0 + work.reading_s * work.n_train + choice_seconds(work) + whole + work.cross_fits * most
         return fit, 0.2 + work.answering_s * work.n_predict
 
 
@@ -121,15 +119,9 @@ def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) 
     some = rows.take(at)
     codes = label_codes(some.targets, job.labels)
     folds = row_folds(some, k=FOLDS, seed=ctx.seed)
-    logits = vector_logits(vectors[at], some, codes, folds, n_labels=len(job.labels), seed=ctx.seed)
+    logits = vector_logits(vectors[at], some, folds, job, seed=ctx.seed)
     best = choose([*LINEAR_GRID, *KERNEL_GRID], logits, some, codes, job)
     return {**best.settings, "lift": choose_lift(best.log_probabilities, some, codes, job)}
-
-
-def _fit(rows: Rows, vectors: NDArray[np.float32], settings: Settings, job: Job, ctx: Context) -> FrozenFitted:
-    prior = log_prior(label_codes(rows.targets, job.labels), n_labels=len(job.labels))
-    expert = fit_vectors(vectors, rows, settings, job, seed=ctx.seed)
-    return FrozenFitted(job.labels, encoder_spec(job), expert, -float(settings["lift"]) * prior, settings)
 
 
 system("frozen")(Frozen())

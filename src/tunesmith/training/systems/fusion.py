@@ -18,7 +18,8 @@ from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
 from tunesmith.models.spec import ModelSpec
-from tunesmith.training.choice import Settings, can_choose, choose
+from tunesmith.training.calibrate import log_softmax
+from tunesmith.training.choice import Settings, can_choose, choose, lift_offset, lifted
 from tunesmith.training.embeddings import embed, encoder_spec
 from tunesmith.training.experts import (
     CHOOSE_ON,
@@ -30,16 +31,15 @@ from tunesmith.training.experts import (
     VectorExpert,
     count_logits,
     count_seconds,
-    counted,
     fit_counts,
     fit_vectors,
+    head_seconds,
     vector_logits,
     vector_seconds,
 )
-from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
+from tunesmith.training.folds import label_codes, row_folds, stratified_sample
 from tunesmith.training.linear import load_arrays, save_arrays
-from tunesmith.training.mixture import choose_mixture, lift_offset, mix, named, with_say
-from tunesmith.training.ngrams import Counts, count
+from tunesmith.training.mixture import added, choose_mixture, mix, named, with_say
 from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
@@ -74,10 +74,6 @@ class FusionFitted:
     def predict(self, texts: Sequence[str], ctx: Context) -> Predictions:
         needs_vectors = any(name != "counts" for name in self.experts)
         vectors = embed(texts, self.spec, ctx, keep=False) if needs_vectors else np.zeros((len(texts), 0), np.float32)
-        return self.predict_vectors(texts, vectors)
-
-    def predict_vectors(self, texts: Sequence[str] | Counts, vectors: NDArray[np.float32]) -> Predictions:
-        """The same for texts whose vectors (n, width) are known."""
         opinions = {
             name: e.log_probabilities(texts) if isinstance(e, CountExpert) else e.log_probabilities(vectors)
             for name, e in self.experts.items()
@@ -110,7 +106,16 @@ class Fusion:
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> FusionFitted:
         vectors = embed(train.texts, encoder_spec(job), ctx)
-        return _fit(train, vectors, _settings(train, vectors, job, ctx), job, ctx)
+        settings = _settings(train, vectors, job, ctx)
+        experts: dict[str, CountExpert | VectorExpert] = {}
+        for name in with_say(settings, _PARTS):
+            own = named(settings, name)
+            if name == "counts":
+                experts[name] = fit_counts(train, own, job, seed=ctx.seed)
+            else:
+                experts[name] = fit_vectors(vectors, train, own, job, seed=ctx.seed)
+        offset = lift_offset(settings, label_codes(train.targets, job.labels), n_labels=len(job.labels))
+        return FusionFitted(job.labels, encoder_spec(job), experts, offset, settings)
 
     def load(self, folder: Path, job: Job, ctx: Context) -> FusionFitted:
         about = read_json(folder / "fusion.json")
@@ -125,22 +130,27 @@ class Fusion:
     def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
         vectors = embed(rows.texts, encoder_spec(job), ctx)
         settings = _settings(rows, vectors, job, ctx)
-        found = np.zeros((len(rows), len(job.labels)))
-        counts = count(rows.texts) if float(settings["counts.weight"]) > 0.0 else None
-        for held_out in folds:
-            rest = rest_of(held_out, len(rows))
-            some = None if counts is None else counts.take(rest)
-            fitted = _fit(rows.take(rest), vectors[rest], settings, job, ctx, counts=some)
-            said = fitted.predict_vectors(counted(rows, counts, held_out), vectors[held_out])
-            assert said.probabilities is not None
-            found[list(held_out)] = said.probabilities
+        opinions = {}
+        for name in with_say(settings, _PARTS):
+            own = named(settings, name)
+            if name == "counts":
+                logits = count_logits(rows, folds, [own], job, seed=ctx.seed)
+            else:
+                logits = vector_logits(vectors, rows, folds, job, seed=ctx.seed)
+            opinions[name] = log_softmax(logits(own) / float(own["temperature"]))
+        said = added(opinions, settings)
+        found = lifted(said, label_codes(rows.targets, job.labels), folds, settings)
         return Predictions.from_probabilities(found, job.labels)
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds."""
-        # What it shares with the frozen rung, the reading of the texts, is paid for once there.
-        counts = count_seconds(work)
-        return counts[0] + vector_seconds(work), counts[1] + 1e-4 * work.n_predict
+        fit, answer = count_seconds(work, chosen="tfidf" in work.after)
+        if "frozen" not in work.after:
+            reading, answering = work.reading_s * work.n_train, work.answering_s * work.n_predict
+            return fit + reading + vector_seconds(work), answer + answering
+        # The vectors are there, the settings of both kinds of head, and the cross-validation of one: the dearer, say.
+        whole, most = (head_seconds(n, n_labels=work.n_labels) for n in (work.n_train, round(0.8 * work.n_train)))
+        return fit + sum(whole) + work.cross_fits * min(most), answer + 1e-4 * work.n_predict
 
 
 def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) -> Settings:
@@ -151,36 +161,16 @@ def _settings(rows: Rows, vectors: NDArray[np.float32], job: Job, ctx: Context) 
         return _DEFAULT
     at = stratified_sample(rows, most=CHOOSE_ON, seed=ctx.seed)
     some = rows.take(at)
-    n_labels = len(job.labels)
     codes = label_codes(some.targets, job.labels)
     folds = row_folds(some, k=FOLDS, seed=ctx.seed)
-    by_counts = count_logits(some, codes, folds, n_labels=n_labels, seed=ctx.seed)
-    by_vectors = vector_logits(vectors[at], some, codes, folds, n_labels=n_labels, seed=ctx.seed)
+    by_counts = count_logits(some, folds, COUNT_GRID, job, seed=ctx.seed)
+    by_vectors = vector_logits(vectors[at], some, folds, job, seed=ctx.seed)
     choices = {
         name: choose(_GRIDS[name], by_counts if name == "counts" else by_vectors, some, codes, job) for name in _PARTS
     }
     mixed = choose_mixture({name: choices[name].log_probabilities for name in _PARTS}, some, codes, job)
     parts = {f"{name}.{key}": value for name in _PARTS for key, value in choices[name].settings.items()}
     return {**_DEFAULT, **parts, **mixed}
-
-
-def _fit(
-    rows: Rows,
-    vectors: NDArray[np.float32],
-    settings: Settings,
-    job: Job,
-    ctx: Context,
-    *,
-    counts: Counts | None = None,
-) -> FusionFitted:
-    experts: dict[str, CountExpert | VectorExpert] = {}
-    for name in with_say(settings, _PARTS):
-        if name == "counts":
-            experts[name] = fit_counts(rows, named(settings, name), job, seed=ctx.seed, counts=counts)
-        else:
-            experts[name] = fit_vectors(vectors, rows, named(settings, name), job, seed=ctx.seed)
-    offset = lift_offset(settings, label_codes(rows.targets, job.labels), n_labels=len(job.labels))
-    return FusionFitted(job.labels, encoder_spec(job), experts, offset, settings)
 
 
 system("fusion")(Fusion())

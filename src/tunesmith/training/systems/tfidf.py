@@ -17,8 +17,8 @@ from tunesmith.core.context import Context
 from tunesmith.core.dataset import Rows
 from tunesmith.core.files import read_json, write_json
 from tunesmith.core.predictions import Predictions
-from tunesmith.training.calibrate import softmax
-from tunesmith.training.choice import Settings, can_choose, choose, choose_lift, log_prior
+from tunesmith.training.calibrate import log_softmax, softmax
+from tunesmith.training.choice import Settings, can_choose, choose, choose_lift, lift_offset, lifted
 from tunesmith.training.experts import (
     CHOOSE_ON,
     COUNT_GRID,
@@ -26,12 +26,10 @@ from tunesmith.training.experts import (
     CountExpert,
     count_logits,
     count_seconds,
-    counted,
     fit_counts,
 )
-from tunesmith.training.folds import label_codes, rest_of, row_folds, stratified_sample
+from tunesmith.training.folds import label_codes, row_folds, stratified_sample
 from tunesmith.training.linear import load_arrays, save_arrays
-from tunesmith.training.ngrams import Counts, count
 from tunesmith.training.systems import Job, Workload, system
 
 if TYPE_CHECKING:
@@ -69,7 +67,10 @@ class Tfidf:
     outputs: tuple[str, ...] = ("label",)
 
     def fit(self, train: Rows, dev: Rows, job: Job, ctx: Context) -> TfidfFitted:
-        return _fit(train, _settings(train, job, ctx), job, ctx)
+        settings = _settings(train, job, ctx)
+        expert = fit_counts(train, settings, job, seed=ctx.seed)
+        offset = lift_offset(settings, label_codes(train.targets, job.labels), n_labels=len(job.labels))
+        return TfidfFitted(job.labels, expert, offset, settings)
 
     def load(self, folder: Path, job: Job, ctx: Context) -> TfidfFitted:
         about = read_json(folder / "tfidf.json")
@@ -78,13 +79,9 @@ class Tfidf:
 
     def cross_fit(self, rows: Rows, folds: Sequence[Sequence[int]], job: Job, ctx: Context) -> Predictions:
         settings = _settings(rows, job, ctx)
-        found = np.zeros((len(rows), len(job.labels)))
-        counts = count(rows.texts)
-        for held_out in folds:
-            rest = rest_of(held_out, len(rows))
-            fitted = _fit(rows.take(rest), settings, job, ctx, counts=None if counts is None else counts.take(rest))
-            said = fitted.expert.log_probabilities(counted(rows, counts, held_out))
-            found[list(held_out)] = softmax(said + fitted.offset)
+        logits = count_logits(rows, folds, [settings], job, seed=ctx.seed)(settings)
+        said = log_softmax(logits / float(settings["temperature"]))
+        found = lifted(said, label_codes(rows.targets, job.labels), folds, settings)
         return Predictions.from_probabilities(found, job.labels)
 
     def seconds(self, work: Workload) -> tuple[float, float]:
@@ -101,15 +98,9 @@ def _settings(rows: Rows, job: Job, ctx: Context) -> Settings:
     some = rows.take(stratified_sample(rows, most=CHOOSE_ON, seed=ctx.seed))
     codes = label_codes(some.targets, job.labels)
     folds = row_folds(some, k=FOLDS, seed=ctx.seed)
-    logits = count_logits(some, codes, folds, n_labels=len(job.labels), seed=ctx.seed)
+    logits = count_logits(some, folds, COUNT_GRID, job, seed=ctx.seed)
     best = choose(COUNT_GRID, logits, some, codes, job)
     return {**best.settings, "lift": choose_lift(best.log_probabilities, some, codes, job)}
-
-
-def _fit(rows: Rows, settings: Settings, job: Job, ctx: Context, *, counts: Counts | None = None) -> TfidfFitted:
-    prior = log_prior(label_codes(rows.targets, job.labels), n_labels=len(job.labels))
-    expert = fit_counts(rows, settings, job, seed=ctx.seed, counts=counts)
-    return TfidfFitted(job.labels, expert, -float(settings["lift"]) * prior, settings)
 
 
 system("tfidf")(Tfidf())
