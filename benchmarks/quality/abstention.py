@@ -16,6 +16,7 @@ import numpy as np
 import report
 
 _DEV, _SPLITS = 1_000, 200
+_MORE = (2_000, 4_000)  # judged rows for which the curve's gap is told beside that for _DEV: runs often have more
 _TARGETS = (0.8, 0.9, 0.95, 0.98, 0.99)
 _SENT = (0.0, 0.1, 0.2, 0.3, 0.5)
 
@@ -33,6 +34,7 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
         base = float(right.mean())
         made: dict[float, list[tuple[float, float]]] = {}
         gaps: dict[float, list[float]] = {}
+        wider: dict[int, list[float]] = {n: [] for n in _MORE if 2 * n <= len(right)}
         for seed in range(splits):
             order = np.random.default_rng(seed).permutation(len(right))
             dev, test = order[:_DEV], order[_DEV:]
@@ -48,6 +50,8 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
                     made.setdefault(target, []).append((1.0 - n / len(b), hits / n))
             for sent in _SENT:
                 gaps.setdefault(sent, []).append(abs(_right_at(a, sent) - _right_at(b, sent)))
+            for n, seen in wider.items():
+                seen.append(_mean_gap(found.probabilities, found.codes, right, order, n))
         for target, seen in sorted(made.items()):
             sent, got = np.array(seen).T
             kept = int((got >= target).sum())
@@ -73,8 +77,20 @@ def measure(asked: argparse.Namespace) -> list[dict[str, Any]]:
             cell="abstention", n=len(right) - _DEV, seeds=splits,
             chance_alone=100 * float(np.mean(list(chance.values()))),
             at={f"{100 * sent:.0f} % sent": 100 * float(np.mean(seen)) for sent, seen in gaps.items()},
+            with_more_judged_rows={n: 100 * float(np.mean(seen)) for n, seen in wider.items()},
         ))  # fmt: skip
     return rows
+
+
+def _mean_gap(probabilities: np.ndarray, codes: np.ndarray, right: np.ndarray, order: np.ndarray, n: int) -> float:
+    """Mean distance of the curves of the first n rows of a cut and of all the others, calibrated on the former."""
+    from tunesmith.training.calibrate import fit_family
+    from tunesmith.training.promises import Judged
+
+    dev, test = order[:n], order[n:]
+    sure = fit_family("temperature", probabilities[dev], codes[dev])(probabilities).max(axis=1)
+    a, b = Judged(sure[dev], right[dev]), Judged(sure[test], right[test])
+    return float(np.mean([abs(_right_at(a, sent) - _right_at(b, sent)) for sent in _SENT]))
 
 
 def _by_chance(share: float, right: np.ndarray, n_test: int) -> float:
