@@ -52,6 +52,7 @@ def compared(asked: argparse.Namespace, *, cell: str, lms: Sequence[str] = ()) -
             best_on_test=found["best_on_test"], best_on_dev=found["best_on_dev"],
             regret_to_best_on_dev=found["regret_to_best_on_dev"], cost_share=found["cost_share"],
             spent_cpu_s=found["spent"], exhaustive_cpu_s=found["exhaustive"], test=found["test"], level=found["level"],
+            dtype=found.get("dtype", "float32"),
         ))  # fmt: skip
     share = max(found["cost_share"] for found in gathered)
     inside = [hit for found in gathered for hit in found["inside"]]
@@ -73,6 +74,7 @@ def _task(table: str, asked: argparse.Namespace, folder: Path, lms: Sequence[str
     from tunesmith.models.resolve import pin, resolve
     from tunesmith.tasks import task as tasks
     from tunesmith.training.halving import Reading, halve, outlook
+    from tunesmith.training.probe import probe_dtype
     from tunesmith.training.systems import Job
     from tunesmith.training.variants import Comparison, Variant, variants
 
@@ -97,7 +99,9 @@ def _task(table: str, asked: argparse.Namespace, folder: Path, lms: Sequence[str
     )
     names = ("encoder", "contrastive", *(("lm",) if bases else ()))
     ways = [Variant(_CHEAP[0], "frozen"), Variant(_CHEAP[1], "fusion"), *variants("label", names, lms=bases)]
-    ctx = Context(folder, 0, Limits(threads=1))
+    # As a run would: language models in the arithmetic that this machine is quicker in.
+    limits = Limits(threads=1, dtype=probe_dtype(1)[0] if bases else "float32")
+    ctx = Context(folder, 0, limits)
     bench = Comparison(ways, train, dev, job, ctx)
     arms = [way.name for way in ways]
     spent: dict[tuple[str, float], Reading] = {}
@@ -128,7 +132,7 @@ def _task(table: str, asked: argparse.Namespace, folder: Path, lms: Sequence[str
         "regret_to_best_on_dev": scores[on_dev] - scores[found.best], "spent": round(found.spent, 1),
         "exhaustive": round(exhaustive, 1), "cost_share": round(found.spent / exhaustive, 3), "n_test": len(test),
         "test": {arm: round(score, 2) for arm, score in scores.items()}, "level": list(found.level), "inside": inside,
-        "left": found.left,
+        "left": found.left, "dtype": limits.dtype,
     }  # fmt: skip
 
 

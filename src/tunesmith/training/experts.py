@@ -148,7 +148,8 @@ def vector_logits(
             return found
 
         strength = float(settings["C" if head == "linear" else "ridge"])
-        return _made_once(rows, folds, job, (head, strength, seed), made)
+        base = None if job.encoder is None else job.encoder.uri
+        return _made_once(rows, folds, job, (head, base, strength, seed), made)
 
     return logits
 
@@ -193,8 +194,8 @@ def _vector_head(
 
 # Measured on one 2.3 GHz server core (benchmarks/rungs). Counting: CPU seconds per token for features, and per token
 # and label for a fit (one label against the rest; two labels are one problem). Vectors: per row and label of a
-# logistic fit. Kernels: per cubed row where every row is a centre; else per row and squared centre for the normal
-# equations, and per cubed centre for their factorisation.
+# logistic fit. Kernels: per cubed row where every row is a centre; else (on another such core, 2026-11-23) per row and
+# squared centre for the normal equations, and per cubed centre for their factorisation.
 _FEATURES_S = 1.1e-5
 _WEIGHING_S = 2e-6
 _COUNT_FIT_S = 1.7e-7
