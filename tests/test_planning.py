@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from tunesmith import planning
+from tunesmith.core.context import Limits
+from tunesmith.core.dataset import Dataset
+from tunesmith.models import lm
 from tunesmith.planning import _decide_machine, config_from, open_plan, read_plan
+from tunesmith.testing import tiny_lm
 from tunesmith.training import probe
 
 
@@ -64,3 +70,24 @@ def test_a_plan_keeps_what_was_probed_until_the_user_asks_for_something_else(tmp
     assert stored is not None
     assert {d.what for d in stored.decisions} >= {"threads", "dtype"}
     assert planned(threads=1, dtype="float32").limits.threads == 1
+
+
+def test_what_the_speed_of_a_language_model_was_measured_with_is_handed_back_to_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n, done = 60, []
+    table = pa.table(
+        {
+            "id": pa.array(range(n), pa.int64()), "text": [f"order {i} came late" for i in range(n)],
+            "target": [("good", "bad")[i % 2] for i in range(n)], "split": ["train"] * (n - 10) + ["dev"] * 10,
+            "weight": pa.array([1.0] * n, pa.float32()), "group": pa.array(range(n), pa.int64()),
+        }
+    )  # fmt: skip
+    data = Dataset(table, "classify", ("bad", "good"), ("text",), "kind")
+    tiny_lm(tmp_path / "tiny")
+    asked, real = probe.probe_lm, lm.release_memory
+    monkeypatch.setattr(probe, "probe_lm", lambda *a: (asked(*a), done.append("probed"))[0])
+    monkeypatch.setattr(lm, "release_memory", lambda: (real(), done.append("released"))[0])
+    found = planning._probe(data, {"lm": tmp_path / "tiny"}, Limits(threads=1), lambda event, **fields: None)
+    assert found.lm_tokens_per_s > 0
+    assert done[-2:] == ["probed", "released"]
