@@ -309,15 +309,14 @@ def plan_work(plan: Plan, data: Dataset, folder: Path, *, left_s: float, emit: E
                 runnable.remove("lm_domain")
                 idle["lm_domain"] = reading.why
         named = () if model.only == "auto" else tuple(name for name in model.only if is_cheap(name))
-        cross_fits = 0
-        if needs_cross_validation(size.n_dev):
-            repeats, why = model.repeats, ""
-            if repeats == "auto":
-                repeats, why = repeats_within(
-                    runnable, size, probe, folds=model.folds, budget_s=plan.budget_s, left_s=left_s
-                )
-                decisions.append(Decision("model.repeats", str(repeats), why))
+        cross_fits = 0 if model.repeats == "auto" else model.folds * model.repeats
+        if model.repeats == "auto" and data.labels and any(hasattr(systems.get(n), "cross_fit") for n in runnable):
+            repeats, why = repeats_within(
+                runnable, size, probe, folds=model.folds, budget_s=plan.budget_s, left_s=left_s,
+                blunt=needs_cross_validation(size.n_dev),
+            )  # fmt: skip
             model, cross_fits = replace(model, repeats=repeats), model.folds * repeats
+            decisions.append(Decision("model.repeats", str(repeats), why))
         rungs, forecasts = plan_rungs(
             runnable, size, probe, budget_s=plan.budget_s, left_s=left_s, at_least=(*model.at_least, *named),
             cross_fits=cross_fits,

@@ -53,6 +53,19 @@ def test_cross_validation_is_repeated_where_the_budget_allows(budget_s, times):
     assert "twice" in why
 
 
+@pytest.mark.parametrize(
+    ("n_dev", "budget_s", "times"),
+    [(1500, 60.0, 0), (1500, 1200.0, 1), (6000, 1200.0, 0)],
+    ids=["dear", "cheap", "many"],
+)
+def test_a_dev_that_is_sharp_enough_is_joined_by_train_where_that_costs_little(n_dev, budget_s, times):
+    size = Size(9 * n_dev, n_dev, 2000, 4, 2000.0, "label")
+    probe = Probe(2000.0, 300.0, 20.0, 400.0)
+    found, why = repeats_within(CHEAP, size, probe, folds=5, budget_s=budget_s, left_s=budget_s, blunt=False)
+    assert found == times, why
+    assert f"{n_dev:,}" in why
+
+
 def test_a_rung_that_cannot_fit_is_not_run_and_says_what_it_needs():
     rungs, forecasts = plans(30.0)
     assert not rungs["lm"].run

@@ -64,6 +64,12 @@ def test_the_best_on_dev_is_the_reference_and_the_ladder_survives_disk(tmp_path)
     assert again.fitted("tfidf", context).predict(["good thing"], context).values == ("good",)
 
 
+@pytest.mark.parametrize(("repeats", "how", "n"), [(0, "dev", 30), (1, "cross-validation", 120)])
+def test_what_the_plan_says_decides_whether_cheap_rungs_are_cross_validated(tmp_path, repeats, how, n):
+    ladder = run(tmp_path / "s", replace(OPTIONS, repeats=repeats))
+    assert (ladder["tfidf"].how, ladder["tfidf"].n) == (how, n)
+
+
 def test_a_rung_that_ended_is_not_fitted_again(tmp_path, monkeypatch):
     from tunesmith.training.systems.tfidf import Tfidf
 

@@ -97,7 +97,10 @@ class SelectOptions:
     )
     repeats: int | Literal["auto"] = field(
         default="auto",
-        metadata={"help": "repeats of cross-validation when dev has under 1,000 rows; 'auto': 2 if there is time"},
+        metadata={
+            "help": "repeats of cross-validation of cheap rungs on train and dev; 'auto': 2 when dev has under 1,000 "
+            "rows, if there is time, and else 1 where it costs little"
+        },
     )
 
 
@@ -187,6 +190,7 @@ class Bench:
         self.train, self.dev, self.base, self.options, self.ctx = train, dev, base, options, ctx
         self.made: dict[tuple[object, ...], object] = {}  # by cheap rungs, which stand on the same heads
         self.began = time.monotonic()
+        self.repeats = options.repeats if options.repeats != "auto" else _REPEATS * needs_cross_validation(len(dev))
 
     def run(self, plan: RungPlan, *, promising: Callable[[float, Sequence[int]], bool]) -> tuple[Rung, Scored | None]:
         """The rung and what it said of which rows; from disk if it ended before."""
@@ -245,7 +249,7 @@ class Bench:
             answers = fitted.predict(dev.texts, ctx)
         seen = Scored(plan.name, dev, answers, self.base)
         how = "dev"
-        if needs_cross_validation(len(self.dev)) and hasattr(rung, "cross_fit") and self.base.labels:
+        if self.repeats and hasattr(rung, "cross_fit") and self.base.labels:
             # With the settings that fitting chose on train rows alone: chosen anew on all rows they would know dev.
             chosen = {**job.options, **getattr(fitted, "settings", {})}
             seen = self._cross_validate(plan.name, replace(job, options=chosen, frozen=True), ctx)
@@ -277,8 +281,7 @@ class Bench:
         """Out-of-fold answers for train and dev rows together, averaged over the repeats."""
         rows = self.train + self.dev
         rung = cast(CrossFits, systems.get(name))
-        times = _REPEATS if self.options.repeats == "auto" else self.options.repeats
-        repeats = repeated_folds(rows, k=self.options.folds, repeats=times, seed=self.ctx.seed)
+        repeats = repeated_folds(rows, k=self.options.folds, repeats=self.repeats, seed=self.ctx.seed)
         if job.task.output == "labels":  # sets cannot be averaged: one cut into folds
             return Scored(name, rows, rung.cross_fit(rows, repeats[0], job, ctx), self.base)
         answers = [rung.cross_fit(rows, folds, job, ctx) for folds in repeats]
@@ -312,7 +315,7 @@ class Bench:
 
 
 def needs_cross_validation(n_dev: int) -> bool:
-    """Whether dev is too small to choose by alone: cheap rungs are then cross-validated on train and dev."""
+    """Whether dev is too small to choose by alone."""
     return n_dev < _SHARP_DEV
 
 
