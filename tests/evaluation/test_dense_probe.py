@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from curated_case import tickets
 
-from tunesmith.evaluation.dense_probe import DenseProbe, choose_ridge, count_vectors
+from tunesmith.evaluation.dense_probe import DenseProbe, choose_ridge, count_vectors, leading_directions
 
 
 def test_answers_are_those_of_ridge_regression() -> None:
@@ -62,6 +62,20 @@ def test_features_tell_topics_apart_and_are_the_same_every_time() -> None:
     said = DenseProbe(X, 3, 1.0).answers(np.arange(len(train)), codes, np.arange(len(train), 300))
     right = np.mean([names[c] == t for c, t in zip(said, dev.targets, strict=True)])
     assert right > 0.8
+
+
+def test_leading_directions_are_those_of_an_exact_decomposition() -> None:
+    from scipy.sparse import csr_matrix
+
+    rng = np.random.default_rng(0)
+    dense = (rng.random((150, 400)) < 0.05) * rng.random((150, 400)) + 0.5 * rng.random((150, 1)) @ rng.random((1, 400))
+    dense = dense.astype(np.float32)
+    exact, values, _ = np.linalg.svd(dense.astype(np.float64), full_matrices=False)
+    found = leading_directions(csr_matrix(dense), 20)
+    assert found.shape == (150, 20)
+    # Nearly all that 20 directions can hold, and the first of them as it is but for its sign.
+    assert 0.98 * (values[:20] ** 2).sum() < (found**2).sum() <= (1 + 1e-5) * (values[:20] ** 2).sum()
+    assert abs(abs(found[:, 0] @ exact[:, 0]) - values[0]) < 1e-4 * values[0]
 
 
 def test_a_handful_of_texts_is_enough() -> None:

@@ -203,13 +203,22 @@ def sources_of(modules: Iterable[str]) -> dict[str, Path]:
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
-        path = _module_file(name)
-        if name in seen or path is None:
+        if name in seen or (found := _module(name)) is None:
             continue
-        seen[name] = path
-        if path.suffix == ".py":
-            waiting.extend(_imports(path.read_bytes(), name, is_package=path.name == "__init__.py"))
+        seen[name], imports = found
+        waiting.extend(imports)
     return seen
+
+
+@cache
+def _module(name: str) -> tuple[Path, tuple[str, ...]] | None:
+    """A module's file and what it imports of its own package; looked up once, for many modules import the same."""
+    path = _module_file(name)
+    if path is None:
+        return None
+    if path.suffix != ".py":
+        return path, ()
+    return path, tuple(_imports(path.read_bytes(), name, is_package=path.name == "__init__.py"))
 
 
 def _imports(source: bytes, module: str, *, is_package: bool) -> Iterable[str]:

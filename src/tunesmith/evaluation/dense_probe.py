@@ -17,12 +17,15 @@ from tunesmith.training.ngrams import count, learn_vocabulary
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
 Vectors = Callable[[Sequence[str]], "NDArray[np.float32]"]
 
 # Columns; half of them where the counts are so many that the decomposition would take most of a minute.
 WIDTH = 512
 _MANY_COUNTS = 4_000_000
+# Columns beyond those wanted, power iterations, and columns that are multiplied at once.
+_SPARE, _POWER, _AT_ONCE = 10, 2, 64
 _RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _CHOOSE_ON = 5_000
 
@@ -31,10 +34,7 @@ def count_vectors(texts: Sequence[str], *, width: int | None = None, seed: int =
     """(n, d) TF-IDF rows of the tfidf rung in their d leading singular directions; d at most `width` and n - 1.
 
     width: None: 512, or 256 where the counts are many. Learnt on all texts given, which needs no target.
-    Source of the decomposition: Halko, Martinsson & Tropp 2011, algorithm 4.4, one power iteration.
     """
-    from sklearn.utils.extmath import randomized_svd
-
     known = count(texts)
     source: Any = texts if known is None else known
     rows = learn_vocabulary(source).rows(source)
@@ -42,8 +42,36 @@ def count_vectors(texts: Sequence[str], *, width: int | None = None, seed: int =
     d = max(1, min(d, min(rows.shape) - 1))
     if min(rows.shape) < 3:
         return np.asarray(rows.todense(), dtype=np.float32)
-    left, values, _ = randomized_svd(rows, d, n_iter=1, random_state=seed)
-    return np.asarray(left * values, dtype=np.float32)
+    return leading_directions(rows, d, seed=seed)
+
+
+def leading_directions(rows: csr_matrix, d: int, *, seed: int = 0) -> NDArray[np.float32]:
+    """(n, d) the rows in their d leading singular directions: left singular vectors times singular values.
+
+    rows: (n, p) sparse, n and p more than d. Subspace iteration on rows rows', which is never formed: two power
+    iterations from a random start, then Rayleigh-Ritz. Source: Halko, Martinsson & Tropp 2011, algorithms 4.4 and 5.3.
+    All that is dense has n rows, but for p rows of a few columns; as many feature directions would be ten times that.
+    """
+    features = rows.T.tocsr()
+    basis = np.random.default_rng(seed).standard_normal((rows.shape[0], min(d + _SPARE, *rows.shape)), dtype=np.float32)
+    for _ in range(_POWER):
+        basis, _ = np.linalg.qr(_squared(features, basis))
+    image = _squared(features, basis)
+    inner = (basis.T @ image).astype(np.float64)
+    values, turn = np.linalg.eigh((inner + inner.T) / 2)
+    leads = np.argsort(-values)[:d]
+    scale = turn[:, leads] * np.sqrt(np.maximum(values[leads], 0.0))
+    return np.asarray(basis @ scale.astype(np.float32), dtype=np.float32)
+
+
+def _squared(features: csr_matrix, basis: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, k) rows rows' basis, a few columns at a time. features: (p, n), the rows transposed."""
+    found = np.empty_like(basis, order="F")
+    for at in range(0, basis.shape[1], _AT_ONCE):
+        # Features in order of memory, both ways: what is added to is n rows of a few columns, and stays in the cache.
+        some = np.ascontiguousarray(basis[:, at : at + _AT_ONCE])
+        found[:, at : at + _AT_ONCE] = features.T @ (features @ some)
+    return found
 
 
 @dataclass(frozen=True)
