@@ -41,13 +41,17 @@ _STAGES = ("domain", "select", "tune", "train", "evaluate")
 # The end of every run whatever was trained: intervals, permutations, the page; and what a row of the test adds.
 _REPORT_S, _REPORT_ROW_S = 1.0, 1.5e-3
 # A fresh process that reads the run folder before it answers again, by what the rung needs.
-_FRESH_S = {"nothing": 3.0, "encoder": 6.5, "lm": 9.0}
+_FRESH_S = {"nothing": 1.8, "encoder": 6.5, "lm": 9.0}
 # Up to so many rows, tokens are counted; beyond, those of a sample.
 _COUNTED, _SAMPLED = 5_000, 2_000
 # Of the normal distribution: what 80 % lie within.
 _Z80 = 1.2816
-# Batches of an encoder, beside its weights: measured 150 to 400 MB for texts of a line or a paragraph.
-_ENCODING = 256 << 20
+# Batches of an encoder, beside its weights: 100 kB a text, until what earlier ones have left is used again.
+_ENCODING, _ENCODING_ROW = 256 << 20, 100_000
+# Counting n-grams, for rungs, curves and what is unlike the texts trained on, measured on 24 tables: bytes a character,
+# up to so many (labels are chosen on 5,000 rows); half of it where no rung counts. And what stages load besides.
+_COUNTING, _MOST_COUNTED = 480, 900_000
+_LOADED = {True: 110 << 20, False: 60 << 20}  # by whether there are labels
 # Keys, values and logits of the rows that a prompted base answers at once.
 _ANSWERING = 96 << 20
 # Weight, gradient, two moments and the best weights of a tuned encoder.
@@ -97,14 +101,14 @@ def expect(work: Work, prices: Prices, *, record: TrackRecord | None = None) -> 
         ratios, whose = record.ratios(name, kind)
         return expected(name, raw, ratios, unit=unit, why=f"{how}; interval from {whose}")
 
-    seconds = _seconds(work)
+    seconds, tokens = _seconds(work), _tokens(work)  # a tokenizer stays in memory
     cpu = of(CPU, seconds * work.cores / 60, "min", f"the probe got {work.cores:.2g} cores")
     energy, money, carbon = _priced(cpu, prices)
     return (
         of(MINUTES, seconds / 60, "min", "the rungs, trials, refitting, checks and the report, at the speed probed"),
         cpu,
         of(MEMORY, _memory(work) / 1e6, "MB", "weights, what training adds, and activations of the dearest rung"),
-        _tokens(work),
+        tokens,
         energy,
         money,
         carbon,
@@ -249,15 +253,25 @@ def _may_ship(work: Work) -> list[RungPlan]:
 
 
 def _memory(work: Work) -> float:
-    """Raw bytes of the process at its peak: what it holds now, and the dearest of the rungs that run."""
+    """Raw bytes of the process at its peak: what it holds now, the dearest of the rungs that run, and counting."""
     running = [systems.get(rung.name) for rung in work.rungs if rung.run]
     costs = [0.0]
     if "encoder" in work.folders and any(rung.needs == "encoder" for rung in running):
         tuned = any(rung.needs == "encoder" and rung.kind == "tuned" for rung in running)
-        costs.append(_weights(work.folders["encoder"]) * (_TUNED_COPIES if tuned else 1) + _ENCODING)
+        rows = work.data.count("train") + work.data.count("dev")
+        batches = min(_ENCODING, _ENCODING_ROW * rows)
+        costs.append(_weights(work.folders["encoder"]) * (_TUNED_COPIES if tuned else 1) + batches)
     if "lm" in work.folders and any(rung.needs == "lm" for rung in running):
         costs.append(_of_lm(work, trains=any(rung.needs == "lm" and rung.kind == "tuned" for rung in running)))
-    return resident_bytes() + max(costs)
+    return resident_bytes() + max(costs) + _counting(work)
+
+
+def _counting(work: Work) -> float:
+    """Raw bytes of counting n-grams, and of what is loaded after the plan."""
+    parts = (work.data.rows(part, blind=True) for part in ("train", "dev", "test"))
+    characters = sum(len(text) for rows in parts for text in rows.texts)
+    labels = bool(work.data.labels)
+    return _LOADED[labels] + _COUNTING * min(characters, _MOST_COUNTED) * (1.0 if labels else 0.5)
 
 
 def _of_lm(work: Work, *, trains: bool) -> float:

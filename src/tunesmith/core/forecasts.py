@@ -30,7 +30,7 @@ _FEWEST = 9
 # From so many of its own runs on, a machine is forecast by these alone; older ones than the last hundred are forgotten.
 _OWN, _RECENT = 20, 100
 # Of the arithmetic that raw numbers come from: ratios to those of another one say nothing about these.
-ARITHMETIC = 3
+ARITHMETIC = 4
 _SHIPPED = Path(__file__).with_name("forecasts.json")
 
 

@@ -20,7 +20,7 @@ class Probe:
     encoder_texts_per_s, lm_tokens_per_s: of forward passes of the frozen models.
     tokens_per_text: of a text alone. tokens_per_prompt: what an Example with instruction and answer costs to train on,
     in tokens; rows that share their beginnings cost little more than what is their own.
-    reading_texts_per_s, answering_texts_per_s: of the frozen encoder, as Workload has them.
+    reading_texts_per_s, answering_texts_per_s, tokens_per_row, label_tokens: as Workload has them.
     """
 
     encoder_texts_per_s: float = 0.0
@@ -29,6 +29,8 @@ class Probe:
     tokens_per_prompt: float = 0.0
     reading_texts_per_s: float = 0.0
     answering_texts_per_s: float = 0.0
+    tokens_per_row: float = 0.0
+    label_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ _CHEAP_OVER = 1.5
 # Contrastive tuning pays where labels are few; above this it was never best and costs most.
 _FEW_ROWS_PER_LABEL = 64.0
 _LEAST_STEPS = 8
+_TRAINED = 10_000  # steps after which a model is sure of its answers, whatever the task
 # Judged rows from which on the share that is right is known to 0.7 points at worst (one standard error), and the share
 # of the time that knowing it better may cost.
 _ENOUGH_JUDGED, _FOR_JUDGING = 5000, 0.1
@@ -159,7 +162,7 @@ def plan_rungs(
             plans[name],
             fit_s=round(forecasts[name].fit_s, 1),
             answer_s=round(forecasts[name].predict_s, 1),
-            one_s=round(_one_answer(name, size, probe), 7),
+            one_s=round(_one_answer(name, size, probe, plans[name].steps), 7),
         )
         for name in names
     ]
@@ -243,12 +246,12 @@ def nominal_price(name: str, *, n_labels: int, tokens_per_text: float) -> float:
     tokens = max(tokens_per_text, 1.0)
     probe = Probe(_ENCODER_TOKENS_PER_S / tokens, _LM_TOKENS_PER_S, tokens, tokens)
     size = Size(1000, 100, 100, n_labels, 100.0, "label" if n_labels else "text")
-    return _one_answer(name, size, probe)
+    return _one_answer(name, size, probe, _TRAINED)
 
 
-def _one_answer(name: str, size: Size, probe: Probe) -> float:
-    """Seconds of one answer among some hundred, to a text that no other rung has read."""
-    some, more = (_seconds(name, size, probe, size.n_train, n, 0)[1] for n in (100, 1100))
+def _one_answer(name: str, size: Size, probe: Probe, steps: int | None) -> float:
+    """Seconds of one answer among some hundred, to a text that no other rung has read, after so many steps."""
+    some, more = (_seconds(name, size, probe, size.n_train, n, steps)[1] for n in (100, 1100))
     each = (more - some) / 1000
     reading = 1.0 / max(probe.answering_texts_per_s or probe.encoder_texts_per_s, 1e-9)
     # A rung may forecast that another one has read the texts; whoever asks it alone has to wait for that too.
@@ -336,6 +339,7 @@ def _seconds(
             n_train, n_predict, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s, tokens, steps,
             library_texts=size.library_texts, reading_texts_per_s=probe.reading_texts_per_s,
             answering_texts_per_s=probe.answering_texts_per_s, characters_per_text=size.characters_per_text,
+            tokens_per_row=probe.tokens_per_row, label_tokens=probe.label_tokens,
         ))  # fmt: skip
 
     fit, answer = ask(probe.tokens_per_text)

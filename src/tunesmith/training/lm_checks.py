@@ -5,15 +5,18 @@ Each function measures one thing and returns a Check with its bound; the `lm` sy
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
 from tunesmith.core.checks import Check
 from tunesmith.models.lm import LanguageModel, computing, head_at
 from tunesmith.models.template import Asker
-from tunesmith.training.batches import Encoded, TokenBatch, supervised
+from tunesmith.training.batches import Encoded, Packing, TokenBatch, micro_batches
+from tunesmith.training.losses import answer_logits
 
 SYSTEM = "lm"
 MOST_LOST = 0.01  # share of answer tokens that may be cut unless truncation was allowed
@@ -24,6 +27,9 @@ LEAST_END = 0.05  # mean probability of ending where the reference answer ends,
 END_GAIN = 3.0  # or this many times what the base gave it: a weak model is sure of nothing
 END_ROWS = 16
 STEPS_TO_LEARN_END = 20
+# Tokens that are read together, and prompts that two forms of a model are compared by.
+AT_ONCE = 1024
+_COMPARED = 4
 
 
 def unsupervised_rows(batches: Sequence[TokenBatch], n_rows: int) -> Check:
@@ -135,10 +141,10 @@ def end_learned(after: float | None, before: float | None, *, steps: int, taught
     name = "probability of ending where an answer ends"
     least, words = (END_GAIN, f"{END_GAIN:g} times") if taught else (1.0 / END_GAIN, f"a {END_GAIN:g}rd of")
     bound = f">= {LEAST_END}, or {words} the base's"
-    if after is None or before is None:
-        return Check.not_applicable(name, bound, "there are no held-out rows with a whole answer", system=SYSTEM)
     if steps < STEPS_TO_LEARN_END:
         return Check.not_applicable(name, bound, f"{steps} steps are too few to judge by", system=SYSTEM)
+    if after is None or before is None:
+        return Check.not_applicable(name, bound, "there are no held-out rows with a whole answer", system=SYSTEM)
     return Check(
         name,
         _number(after),
@@ -195,19 +201,23 @@ def float32(lm: LanguageModel) -> LanguageModel:
 
 
 @torch.no_grad()
-def end_probability(model: torch.nn.Module, encoded: Encoded, *, end_id: int) -> float | None:
+def end_probability(
+    model: torch.nn.Module, encoded: Encoded, *, end_id: int, packing: Packing = "padded"
+) -> float | None:
     """Mean probability of the end token where the first 16 uncut answers end; None if there are none."""
     rows = [i for i in range(len(encoded)) if encoded.n_end[i]][:END_ROWS]
-    device = next(model.parameters()).device
-    found = []
-    for row in rows:
-        column = supervised(encoded, row)[-1]
-        at = (torch.tensor([0], device=device), torch.tensor([column - 1], device=device))
-        ids = torch.tensor([list(encoded.ids[row][:column])], device=device)
-        with computing(model), head_at(model, at):
-            logits = model(input_ids=ids, use_cache=False).logits[0, 0]
-        found.append(float(torch.softmax(logits.float(), dim=0)[end_id]))
+    found: list[float] = []
+    for batch in micro_batches(encoded, rows, max_tokens=AT_ONCE, max_recomputed=AT_ONCE, packing=packing):
+        ends = torch.cat([batch.rows[1:] != batch.rows[:-1], torch.ones(1, dtype=torch.bool)])  # the last of each row
+        there = replace(batch, keep=(batch.keep[0][ends], batch.keep[1][ends]))  # no other logits are made
+        found += torch.softmax(answer_logits(model, there).float(), dim=1)[:, end_id].tolist()
     return sum(found) / len(found) if found else None
+
+
+def few(prompts: Sequence[Sequence[int]]) -> range:
+    """Positions of the first prompts that are enough to compare two forms of a model by: at most 4, of long ones 2."""
+    tokens = list(itertools.accumulate(len(prompt) for prompt in prompts[:_COMPARED]))
+    return range(min(len(tokens), max(2, sum(n <= AT_ONCE for n in tokens))))
 
 
 def _gap(a: torch.Tensor, b: torch.Tensor) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tunesmith.models.encoder import Encoder
     from tunesmith.training.batches import TokenBatch
+    from tunesmith.training.systems import Workload
 
 # Seconds to read a small base model from the cache.
 LOAD_S = 3.0
@@ -67,12 +68,15 @@ class LmSpeed:
     """What a base model does on this machine with these rows.
 
     train_s: seconds of a training step per Example, the rows of a step packed as in training.
-    tokens_per_s: of a forward pass. text_tokens: mean tokens of a row's text alone.
+    tokens_per_s: of a forward pass. text_tokens: mean tokens of a row's text alone. row_tokens: of all of it.
+    label_tokens: of all labels, what they begin with in common once.
     """
 
     train_s: float
     tokens_per_s: float
     text_tokens: float
+    row_tokens: float
+    label_tokens: float
 
 
 def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limits) -> LmSpeed:
@@ -121,23 +125,26 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
     steps = [range(start, min(start + BATCH, len(encoded))) for start in range(0, len(encoded), BATCH)]
     per_row = sum(map(priced, steps)) / len(encoded)
     texts = lm.template.tokenizer(list(rows.texts), add_special_tokens=False)["input_ids"]
+    labels = (tuple(lm.template.answer_ids(label)) for label in prompt.labels)
     return LmSpeed(
         per_token * per_row,
         sum(batch.ids.numel() for batch in batches) / forward,
         sum(map(len, texts)) / len(encoded),
+        sum(map(len, encoded.ids)) / len(encoded),
+        len({label[:n] for label in labels for n in range(1, len(label) + 1)}),
     )
 
 
-def answer_tokens(tokens_per_text: float, n_labels: int, *, whole_tree: bool = False) -> float:
+def answer_tokens(work: Workload, *, whole_tree: bool = False) -> float:
     """What answering one text costs, in tokens of forward pass.
 
     Labels: the prompt (less, as its shared prefix is read once) and the part of the label tree that is looked at,
     all of it where `whole_tree`. Text: the prompt, and written tokens, each of which costs as much as several read.
     """
-    if n_labels:
-        tree = 5.0 * n_labels
-        return tokens_per_text + (tree if whole_tree else min(tree, 60.0))
-    return tokens_per_text * _WRITTEN_AS_READ
+    if work.n_labels:
+        tree = work.label_tokens or 5.0 * work.n_labels
+        return work.tokens_per_text + (tree if whole_tree else min(tree, 60.0))
+    return work.tokens_per_text * _WRITTEN_AS_READ
 
 
 def _quickest(work: Callable[[], object], *, for_s: float = 0.25, on: str = "cpu") -> float:

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +43,11 @@ _PATIENCE = 3
 _LOOKS = 8  # checkpoints of a refit under a budget of forgetting
 # A training step is a forward pass, one more for the gradient of its inputs, and the adapters: measured 1.9 to 2.6.
 FORWARDS_PER_TRAINED_TOKEN = 2.5
+# Beside the steps, measured (2026-11-23): what the base writes and is asked again, in tokens; readings of whole rows,
+# for the proofs; dev rows, before the first step and after the last; seconds of a token that is encoded.
+_OWN_TOKENS, _READINGS, _DEV_ROWS_READ, _ENCODING_S = 12_500, 20, 96, 1.7e-6
+# Rows of a label that were learned from until few others are looked at for an answer.
+_SURE_ROWS = 16
 
 
 @dataclass
@@ -191,7 +197,7 @@ class TunedLm:
         from tunesmith.models.lm import LanguageModel, release_memory
         from tunesmith.models.trunk import top_of
         from tunesmith.training import lm_checks as checks
-        from tunesmith.training.batches import Cut, batch_of, micro_batches
+        from tunesmith.training.batches import Cut, micro_batches
         from tunesmith.training.blame import not_finite
         from tunesmith.training.cut import cached_as_whole, choose_trunk
         from tunesmith.training.keeping import Keeping, no_worse_on_dev, rolled_back, share_kept
@@ -243,13 +249,18 @@ class TunedLm:
             lm = LanguageModel.load(base, ctx.limits, beneath=read)
             lm.model = how.prepare(lm.model)
         goal.begin(lm.model, packed.packing)
-        some = [batch_of(encoded, [i], packing=packed.packing) for i in range(min(_CHECKED_ROWS, len(encoded)))]
+        some = micro_batches(
+            encoded, range(min(_CHECKED_ROWS, len(encoded))), max_tokens=checks.AT_ONCE, max_recomputed=checks.AT_ONCE,
+            packing=packed.packing,
+        )  # fmt: skip
         before = mean_loss(lm.model, some)
         if not math.isfinite(before):
             raise not_finite("loss", before, 0, lm.model, again=lambda: mean_loss(lm.model, some))
         if keeping is None:
             keeping = Keeping.begin(lm, retention, control, ctx, packing=packed.packing)
-        ends_before = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
+        # Where so few steps will be taken that nothing can be said of ends, they are not asked for.
+        end = partial(checks.end_probability, encoded=held_out, end_id=lm.template.end_id, packing=packed.packing)
+        ends_before = end(lm.model) if recipe.last_step >= checks.STEPS_TO_LEARN_END else None
         lm.model = how.apply(lm.model, settings, seed=ctx.seed)
         lm.model.eval()
         kept = count(lm.model, packing=packed.packing)
@@ -314,7 +325,7 @@ class TunedLm:
         del start
         if top is not None:
             ctx.check(cached_as_whole(lm.model, encoded, trunk, packing=packed.packing, system=self.name))
-        ends = checks.end_probability(lm.model, held_out, end_id=lm.template.end_id)
+        ends = None if ends_before is None else end(lm.model)
         ctx.check(checks.end_learned(ends, ends_before, steps=result.best_step, taught=goal.teaches_ends))
         about = {
             **_about(job, asker.prompt, lm, lengths, settings, recipe, result),
@@ -338,8 +349,8 @@ class TunedLm:
         from tunesmith.training import lm_checks as checks
         from tunesmith.training.prompted import asker_for
 
-        rows = range(min(_CHECKED_ROWS, len(encoded)))
-        prompts = [encoded.ids[i][: encoded.n_prompt[i]] for i in rows]
+        prompts = [encoded.ids[i][: encoded.n_prompt[i]] for i in range(min(_CHECKED_ROWS, len(encoded)))]
+        prompts = [prompts[i] for i in checks.few(prompts)]
         memory = checks.probe_logits(lm.model, prompts)
         lm.let_go()  # one model at a time is what the memory is planned for; what answers is read from disk
         release_memory()
@@ -407,8 +418,12 @@ class TunedLm:
         if steps is None:
             steps = round(_epochs(work.n_train, text=work.n_labels == 0) * work.n_train / batch)
         overhead = 1.0 + 1.0 / _TRAIN_PER_EVALUATION
-        fit = 4 * LOAD_S + overhead * steps * batch * work.tokens_per_text * FORWARDS_PER_TRAINED_TOKEN / speed
-        return fit, LOAD_S + work.n_predict * answer_tokens(work.tokens_per_text, work.n_labels) / speed
+        row = work.tokens_per_row or work.tokens_per_text
+        proving = _OWN_TOKENS + _READINGS * row + _DEV_ROWS_READ * work.tokens_per_text
+        training = overhead * steps * batch * work.tokens_per_text * FORWARDS_PER_TRAINED_TOKEN
+        fit = 4 * LOAD_S + _ENCODING_S * work.n_train * row + (proving + training) / speed
+        unsure = steps * batch < _SURE_ROWS * work.n_labels
+        return fit, LOAD_S + work.n_predict * answer_tokens(work, whole_tree=unsure) / speed
 
 
 def _settings(

@@ -58,6 +58,8 @@ class Workload:
     encoder's, which reads texts of equal length together: all of them at once, or a piece of the test; 0: as they come.
     characters_per_text: 0 where only the tokens are known.
     after: rungs of the same plan that run before this one: what they make of the rows is not made again.
+    tokens_per_row: of instruction, text and answer for a language model, nothing shared; 0: as tokens_per_text.
+    label_tokens: of all labels for it, what they begin with in common once; 0: some five a label.
     """
 
     n_train: int
@@ -73,6 +75,8 @@ class Workload:
     answering_texts_per_s: float = 0.0
     characters_per_text: float = 0.0
     after: tuple[str, ...] = ()
+    tokens_per_row: float = 0.0
+    label_tokens: float = 0.0
 
     @property
     def reading_s(self) -> float:

@@ -47,7 +47,7 @@ class FewShot:
 
         speed = max(work.lm_tokens_per_s, 1e-9)
         # Shots are read once, but every token behind them attends to them.
-        per_answer = 1.2 * answer_tokens(work.tokens_per_text, work.n_labels, whole_tree=True) / speed
+        per_answer = 1.2 * answer_tokens(work, whole_tree=True) / speed
         choosing = _DRAWS * (_ROWS * per_answer if work.n_labels else TEXT_ROWS * work.tokens_per_text / speed)
         return LOAD_S + choosing, LOAD_S + work.n_predict * per_answer
 

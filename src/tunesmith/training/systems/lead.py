@@ -76,7 +76,7 @@ class Lead:
 
     def seconds(self, work: Workload) -> tuple[float, float]:
         """Forecast (fit, predict) CPU seconds: the metric over a few hundred rows for each length tried."""
-        per_row = 1e-5 * (work.tokens_per_text + 50)
+        per_row = 2.5e-6 * (work.tokens_per_text + 50)
         return (len(_WORDS) + len(_SENTENCES)) * min(work.n_train, _ROWS) * per_row, 1e-5 * work.n_predict
 
 

@@ -40,7 +40,7 @@ class ZeroShot:
         from tunesmith.training.probe import LOAD_S, answer_tokens
 
         speed = max(work.lm_tokens_per_s, 1e-9)
-        per_answer = answer_tokens(work.tokens_per_text, work.n_labels, whole_tree=True) / speed
+        per_answer = answer_tokens(work, whole_tree=True) / speed
         choosing = _ROWS * per_answer if work.n_labels else TEXT_ROWS * work.tokens_per_text / speed
         return LOAD_S + 2 * choosing, LOAD_S + work.n_predict * per_answer
 
