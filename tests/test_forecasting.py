@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tunesmith.forecasting import Work, _answered_again, _disturbed, _seconds
+from tunesmith.core.dataset import rows_of
+from tunesmith.forecasting import Work, _answered_again, _counting, _disturbed, _seconds
 from tunesmith.planning import trials_s
 from tunesmith.training.budget import Forecast, Probe
 from tunesmith.training.systems import RungPlan
@@ -44,6 +45,20 @@ def test_disturbed_texts_take_no_longer_than_they_may_and_nothing_where_that_say
     assert _disturbed(work(FUSION, disturbed_s=0.5)) == 0.0  # too few rows
     assert 4.0 < _disturbed(work(FUSION, disturbed_s=6.0)) <= 6.0
     assert _disturbed(work(TFIDF, disturbed_s=600.0)) < 3.0  # of 300 rows at the most
+
+
+def test_counting_takes_memory_with_the_letters_up_to_a_point_and_more_of_it_for_labels() -> None:
+    def counting(characters: int, labels: tuple[str, ...] = ("a", "b")) -> float:
+        class Letters:
+            def rows(self, split: str, *, blind: bool) -> Any:
+                return rows_of(["x" * characters] if split == "train" and blind else [])
+
+        Letters.labels = labels  # type: ignore[attr-defined]
+        return _counting(work(TFIDF, data=Letters()))
+
+    assert counting(200_000) - counting(100_000) == pytest.approx(48e6)
+    assert counting(200_000, ()) - counting(100_000, ()) == pytest.approx(24e6)
+    assert counting(2_000_000) == counting(1_000_000) > counting(800_000)
 
 
 def test_trials_are_part_of_the_forecast_where_they_can_show_anything() -> None:

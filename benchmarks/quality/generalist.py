@@ -1,9 +1,11 @@
 """Specialised small models beside the generalists of this machine: what they score, what an answer costs.
 
 Two runs of each task on the same train and test rows: one with every rung of the 22M encoder and of the 135M language
-model, one with the 270M language model, prompted and tuned. The specialised model is the rung of the first run that dev
-prefers among those that learn from the encoder or the language model; the generalists are the two language models as
-they come, with examples in the prompt. From the same runs the size curve: 22M, 135M, 270M, as they come and tuned.
+model, one with the 270M language model, prompted and tuned. Examples in the prompt and the tuned language model run on
+the least that shows anything where the budget has no room for more. The specialised model is the rung of the first run
+that dev prefers among those that learn from the encoder or the language model; the generalists are the two language
+models as they come, with examples in the prompt. From the same runs the size curve: 22M, 135M, 270M, as they come and
+tuned.
 """
 
 from __future__ import annotations
@@ -87,6 +89,7 @@ def _run(table: narrow.Table, size: str, asked: argparse.Namespace) -> dict[str,
                 sys.executable, "-m", "tunesmith", "run", str(train), "--test", str(test), "--input", "input",
                 "--target", "answer", "--task", table.task, "--budget", _BUDGETS[table.task], "--lm", _BASES[size],
                 "--keep-leaks", "--out", str(work / "run"), *table.words, *(w for r in rungs for w in ("--only", r)),
+                "--set", "model.at_least=[few_shot, lm]",
             ],
             check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip

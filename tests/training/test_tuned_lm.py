@@ -171,6 +171,12 @@ def test_forecasts_grow_with_rows_steps_and_labels() -> None:
     assert twenty - ten == pytest.approx(ten - nothing)
 
 
+def test_until_a_label_was_seen_often_all_labels_are_looked_at() -> None:
+    work = Workload(5000, 100, 77, 0.0, 1000.0, 30.0, label_tokens=500.0)
+    few, many = (system.get("lm").seconds(replace(work, steps=s))[1] for s in (16, 400))
+    assert few - many == pytest.approx(100 * (500.0 - 60.0) / 1000.0)
+
+
 def test_labels_are_those_of_the_job(tmp_path: Path) -> None:
     assert fit(tmp_path / "w", job_of(tmp_path, steps=2)).about["labels"] == list(LABELS)
 
