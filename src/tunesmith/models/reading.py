@@ -20,6 +20,7 @@ from tunesmith.core.errors import ModelError
 from tunesmith.models.branch_attention import Far, Layout, Near, branch_attention
 from tunesmith.models.lm import computing, head_at
 from tunesmith.models.padded import Twig, new_cache, shared_prefix
+from tunesmith.models.rounding import bound_of, widened
 from tunesmith.models.tree import plant
 from tunesmith.models.tree_attention import attending
 
@@ -33,8 +34,6 @@ _AT_ONCE = 2048
 _SHORT = 256
 # Rows at once of a long branch that looks at itself: half of what is computed would lie above the diagonal.
 _ROWS = 64
-# Relative L2 difference of logits between a packed row and rows alone: rounding, in another order.
-_SAME = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 
 
 @dataclass(frozen=True)
@@ -182,17 +181,18 @@ def packs(lm: LanguageModel) -> bool:
     rows = [[*ids[:8], *ids[9:12]], [*ids[:8], *ids[14:21]], [*ids[:8], *ids[9:10]]]
     more = ids[21:24]
     twig = Twig((*more, ids[5], ids[6], ids[7], ids[5]), (-1, 0, 1, 2, 3, 3, 2))
-    alone = torch.cat([_alone(lm, [*row, *more]) for row in rows])
-    seen = _alone(lm, [*rows[1], *more, ids[5], ids[7]])
-    try:
-        with packing(lm):
-            reader = PackedReader(lm, [*rows, [*ids[:8], ids[22]]])
-            reader.read([0, 1, 2])
-            looked = reader.look({1: twig})
-            packed = reader.follow(dict.fromkeys(range(3), more), words=words)
-    except ModelError:
-        return False
-    bound = _SAME.get(next(lm.model.parameters()).dtype, 1e-4)
+    with widened(lm.model):
+        bound = bound_of(lm.model)
+        alone = torch.cat([_alone(lm, [*row, *more]) for row in rows])
+        seen = _alone(lm, [*rows[1], *more, ids[5], ids[7]])
+        try:
+            with packing(lm):
+                reader = PackedReader(lm, [*rows, [*ids[:8], ids[22]]])
+                reader.read([0, 1, 2])
+                looked = reader.look({1: twig})
+                packed = reader.follow(dict.fromkeys(range(3), more), words=words)
+        except ModelError:
+            return False
     gaps = (_gap(packed, alone[:, words]), _gap(looked[5:6], seen))
     return all(gap <= bound for gap in gaps)  # a gap that is not a number is no proof
 

@@ -11,10 +11,10 @@ from tunesmith.core.checks import Check
 from tunesmith.core.errors import ModelError
 from tunesmith.core.events import Emit
 from tunesmith.models.lm import LanguageModel, computing, head_at
+from tunesmith.models.rounding import bound_of
 from tunesmith.models.tree_attention import read_tree
 from tunesmith.models.trunk import entering, plain, stack_of
 from tunesmith.training.batches import Encoded, Packing, TokenBatch, batch_of
-from tunesmith.training.packing import bound_of
 from tunesmith.training.trunk import Row, Trunk, held, stored
 
 _ROWS, _TOKENS = 3, 256

@@ -21,12 +21,11 @@ import torch
 from tunesmith.core.checks import Check
 from tunesmith.core.errors import ModelError
 from tunesmith.models.lm import computing, head_at
+from tunesmith.models.rounding import bound_of, widened
 from tunesmith.models.tree import plant
 from tunesmith.models.tree_attention import read_tree
 from tunesmith.training.batches import Encoded, Packing
 
-# Relative L2 difference of logits between a packed row and the rows alone: rounding, in another order.
-SAME = {torch.float64: 1e-9, torch.float32: 1e-4, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 _ROWS, _TOKENS = 3, 256
 # Logits of so many last tokens of each row are compared, a whole vocabulary each: what went wrong earlier shows there.
 _COMPARED = 16
@@ -53,22 +52,24 @@ def choose_packing(model: torch.nn.Module, encoded: Encoded, *, asked: str = "au
     if dropout > 0.0 and asked == "auto":
         return Decided("padded", f"dropout {dropout:g}: rows that share a beginning would share its mask")
     try:
-        gap = packed_gap(model, encoded)
+        with widened(model):
+            gap, bound = packed_gap(model, encoded), bound_of(model)
     except ModelError as error:
         if asked == "tree":
             raise
         return Decided("padded", error.message)
-    if gap <= bound_of(model) or asked == "tree":
+    if gap <= bound or asked == "tree":
         return Decided("tree", f"packed rows give the logits of rows alone (relative difference {gap:.1e})", gap)
     return Decided("padded", f"packed rows change this model's logits (relative difference {gap:.1e})", gap)
 
 
 def packed_as_alone(model: torch.nn.Module, encoded: Encoded, decided: Decided, *, system: str) -> Check:
     """The proof for the model as it will be trained; does not apply to padded rows."""
-    bound = bound_of(model)
+    with widened(model):
+        bound = bound_of(model)
+        gap = packed_gap(model, encoded) if decided.packing == "tree" else 0.0
     if decided.packing == "padded":
         return Check.not_applicable(_CHECK, f"<= {bound:g}", f"rows are padded: {decided.why}", system=system)
-    gap = packed_gap(model, encoded)
     return Check(
         _CHECK, float(f"{gap:.3g}"), f"<= {bound:g}", gap <= bound,
         "train on padded rows (train.packing: padded), and report this base model.", system,
@@ -99,9 +100,3 @@ def _alone(model: torch.nn.Module, row: Sequence[int], *, keep: int) -> torch.Te
     with computing(model), head_at(model, (torch.zeros_like(last), last)):
         found: torch.Tensor = model(input_ids=ids, use_cache=False).logits[0]
     return found
-
-
-def bound_of(model: torch.nn.Module) -> float:
-    """The largest difference that is rounding, for the dtype of what is frozen in the model (see SAME)."""
-    frozen = [t.dtype for t in model.parameters() if not t.requires_grad]
-    return SAME.get(frozen[0] if frozen else next(model.parameters()).dtype, SAME[torch.float32])
