@@ -77,6 +77,15 @@ def test_what_the_rows_of_a_step_share_is_not_forecast_once_per_row(
     assert per_row(long) - per_row(short) == pytest.approx(longer / 8, rel=0.1)
 
 
+def test_the_row_that_is_timed_costs_per_token_what_all_rows_do() -> None:
+    lengths = [20, 30, 30, 40, 60, 90, 160, 300, 410, 900]
+    seconds = [1e-3 * n + 1e-5 * n * n for n in lengths]
+    first = probe.typical_first(lengths)[0]
+    assert seconds[first] / lengths[first] == pytest.approx(sum(seconds) / sum(lengths), rel=0.3)
+    assert sorted(probe.typical_first(lengths)) == list(range(10))
+    assert probe.typical_first([7, 7, 7]) == [0, 1, 2]
+
+
 def test_what_reading_takes_is_found_from_calls_of_several_lengths_and_sizes() -> None:
     shapes = np.array([[1.0, size * length, size * length**2] for length in (10, 40, 90) for size in (1, 6, 20)])
     assert probe._positive_fit(shapes, shapes @ [0.01, 2e-4, 1e-6]) == pytest.approx((0.01, 2e-4, 1e-6))
