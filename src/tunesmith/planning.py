@@ -616,7 +616,10 @@ def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emi
     lm = probes.probe_lm(folders["lm"], some, tasks.get(data.task), prompt_of(data), limits)
     release_memory()  # or 0.5 to 0.8 GB of what it was measured with stay with the process until the run ends
     per_row = lm.train_s * lm.tokens_per_s / FORWARDS_PER_TRAINED_TOKEN
-    return Probe(encoder, lm.tokens_per_s, lm.text_tokens, per_row, reading, answering, lm.row_tokens, lm.label_tokens)
+    return Probe(
+        encoder, lm.tokens_per_s, lm.text_tokens, per_row, reading, answering, lm.row_tokens, lm.label_tokens,
+        lm.written_tokens,
+    )  # fmt: skip
 
 
 def _size(data: Dataset) -> Size:

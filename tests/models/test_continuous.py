@@ -5,6 +5,8 @@ import torch
 from choice_case import FAMILIES, family
 
 from tunesmith.core.context import Limits
+from tunesmith.core.errors import ModelError
+from tunesmith.models import continuous, decode
 from tunesmith.models.continuous import Writer, Writing, settled
 from tunesmith.models.lm import LanguageModel
 from tunesmith.models.written import before_loop
@@ -53,6 +55,19 @@ def test_so_are_those_of_models_that_see_through_windows(lm, prompts, name, tmp_
     assert writer.reads < sum(map(len, prompts[:5]))
 
 
+def test_rows_attend_by_themselves_and_under_masks_where_a_family_asks_for_more(lm, prompts, monkeypatch):
+    by_rows, writer = _write(lm, prompts)
+    assert writer._by_rows
+
+    def refused(*_, **__):
+        raise ModelError("asks for more")
+
+    monkeypatch.setattr(continuous, "form_of", refused)
+    masked, writer = _write(lm, prompts)
+    assert not writer._by_rows
+    assert [one.written for one in masked] == [one.written for one in by_rows]
+
+
 def test_what_prompts_have_in_common_is_read_once(lm, prompts):
     written, writer = _write(lm, prompts)
     whole = sum(map(len, prompts))
@@ -86,6 +101,25 @@ def test_no_more_rows_join_than_there_is_room_for(lm, prompts):
     narrow = Writer(lm, tokens=len(prompts[0]) + 24)
     narrow.join(Writing(prompts[0], 24, lambda one: None, break_loops=False))
     assert not narrow.fits(Writing(prompts[1], 24, lambda one: None))
+
+
+def test_a_prompt_that_waits_takes_the_place_of_a_row_that_ended(lm, prompts, monkeypatch):
+    alone = [lm.generate([ids], max_new_tokens=24, break_loops=True)[0] for ids in prompts]
+    widths = []
+    step = Writer.step
+
+    def watched(writer):
+        widths.append(len(writer.active))
+        step(writer)
+
+    monkeypatch.setattr(Writer, "step", watched)
+    monkeypatch.setattr(decode, "_WORTH_READING", 1)
+    assert lm.generate(prompts, max_new_tokens=24, rows=2, break_loops=True) == alone
+    lengths = [len(one.ids) for one in alone]
+    assert len(set(lengths)) > 2  # else all rows would end together
+    in_turns = sum(max(lengths[at : at + 2]) for at in range(0, len(lengths), 2))
+    assert max(widths) == 2
+    assert len(widths) < in_turns
 
 
 def test_an_answer_that_nobody_wants_leaves_and_harms_no_other(lm, prompts):

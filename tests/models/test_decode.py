@@ -9,6 +9,7 @@ import pytest
 from choice_case import FAMILIES, by_transformers, family, prompts_of
 
 from tunesmith.core.context import Limits
+from tunesmith.models import decode
 from tunesmith.models.lm import LanguageModel
 from tunesmith.models.written import before_loop
 from tunesmith.testing import tiny_lm
@@ -48,6 +49,30 @@ def test_generation_ends_at_the_stop_token_and_rows_may_end_at_different_times(l
         assert_same_as_transformers(lm, prompts, prefix, 24)
     finally:
         config.eos_token_id = before
+
+
+@pytest.mark.parametrize("name", ["", *FAMILIES])
+def test_rows_that_outgrow_the_room_are_put_back_and_go_on(
+    name: str, lm: LanguageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts, prefix = prompts_of(lm, 6)
+    model = family(name, lm, tmp_path) if name else lm
+    alone = [model.generate([prompt], max_new_tokens=24)[0] for prompt in prompts]
+    put_back = []
+    unpatched = decode.Writer.put_back
+
+    def counted(writer: decode.Writer) -> list[decode.Writing]:
+        put_back.append(unpatched(writer))
+        return put_back[-1]
+
+    monkeypatch.setattr(decode.Writer, "put_back", counted)
+    monkeypatch.setattr(decode, "_HELD", 2 * (max(map(len, prompts)) + 10))
+    monkeypatch.setattr(decode, "_GROW", 1)
+    seen: list[int] = []
+    together = model.generate(prompts, max_new_tokens=24, prefix=prefix, ended=lambda: seen.append(1))
+    assert sum(map(len, put_back)) >= 2
+    assert together == alone
+    assert len(seen) == len(prompts)
 
 
 def test_a_loop_is_kept_once_and_what_is_no_loop_is_left_alone() -> None:

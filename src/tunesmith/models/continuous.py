@@ -1,7 +1,8 @@
 """Many answers written at once that begin and end whenever they like; what prompts have in common is read once.
 
 Each row has a place of its own in one buffer of keys and values, so that a row that joins or leaves copies no other.
-The rules of writing are those of decode.generate; one row alone is written as `generate` writes it.
+One row alone is written as it would be among others. `decode.generate` writes a list of prompts, the server what it is
+asked.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import Cache, DynamicLayer
 
-from tunesmith.models.decode import likeliest
+from tunesmith.core.errors import ModelError
+from tunesmith.models.tree_attention import form_of
 from tunesmith.models.written import LONGEST_LOOP, before_loop
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tunesmith.models.lm import LanguageModel
+    from tunesmith.models.padded import Read
     from tunesmith.models.structured import Walk
 
 # Tokens of a prompt in one forward pass: bounds the memory of attention, and how long others wait for a long prompt.
@@ -143,6 +147,8 @@ class Writer:
         self._number = max(self._kept, default=0)
         self._held, self._cache = _empty()
         self._stops = frozenset(lm.stops)
+        # Elsewhere many small calls cost more than masks.
+        self._by_rows = lm.device.type == "cpu" and _implementation(lm) == "sdpa"
 
     def fits(self, new: Writing) -> bool:
         """Whether there is room for one more row now; an empty Writer takes any."""
@@ -172,10 +178,41 @@ class Writer:
             self.reads += len(part)
         self._held.at = None
         assert logits is not None
-        self.active.append(new)
-        self._lengths.append(n)
-        self._next.append(0)
+        self._add([new], [n])
         self._take(logits, [row])
+
+    @torch.inference_mode()
+    def join_read(self, new: Sequence[Writing], read: Read, logits: torch.Tensor) -> None:
+        """Rows that were read together (PaddedReader.start), what they have written so far included; takes their next
+        tokens from the logits (n, vocabulary)."""
+        first, lengths = len(self.active), read.lengths.tolist()
+        self._make_room(first + len(new), max(lengths) + 1)
+        columns = [torch.nonzero(at >= 0)[:, 0] for at in read.keys_at]
+        for at, source in enumerate(read.cache.layers):
+            layer = self._layer(at)
+            if not layer.is_initialized:
+                layer.begin(source.keys, source.values)
+            for row, (n, held) in enumerate(zip(lengths, columns, strict=True)):
+                layer.keys[first + row, :, :n] = source.keys[row][:, held]
+                layer.values[first + row, :, :n] = source.values[row][:, held]
+        self._add(new, lengths)
+        self.reads += sum(lengths)
+        self._take(logits, range(first, len(self.active)))
+
+    @torch.inference_mode()
+    def put_back(self) -> list[Writing]:
+        """Rows that have outgrown the room for `tokens`, the shortest first; they go on when they join again."""
+        back = []
+        while len(self.active) > 1 and (max(self._lengths) + 1) * len(self.active) > self.tokens:
+            row = min(range(len(self.active)), key=self._lengths.__getitem__)
+            back.append(self.active[row])
+            self._vacate(row)
+        return back
+
+    @property
+    def longest(self) -> int:
+        """Columns that the longest row needs for its next token; 0 where nothing is written."""
+        return max(self._lengths, default=-1) + 1
 
     @torch.inference_mode()
     def step(self) -> None:
@@ -187,13 +224,35 @@ class Writer:
         self._make_room(b, longest)
         lengths = torch.tensor(self._lengths, device=device)
         self._held.rows, self._held.width, self._held.lengths = b, longest, lengths
-        columns = torch.arange(longest, device=device)[None]
-        keys_at = torch.where(columns <= lengths[:, None], columns, -1)
-        keep = (torch.arange(b, device=device), torch.zeros(b, dtype=torch.long, device=device))
-        words = torch.tensor(self._next, device=device)[:, None]
-        logits = self.lm.logits(words, at=lengths[:, None], keys_at=keys_at, keep=keep, cache=self._cache)
+        logits = self._by_row(lengths) if self._by_rows else None
+        if logits is None:
+            columns = torch.arange(longest, device=device)[None]
+            keys_at = torch.where(columns <= lengths[:, None], columns, -1)
+            keep = (torch.arange(b, device=device), torch.zeros(b, dtype=torch.long, device=device))
+            words = torch.tensor(self._next, device=device)[:, None]
+            logits = self.lm.logits(words, at=lengths[:, None], keys_at=keys_at, keep=keep, cache=self._cache)
         self._lengths = [n + 1 for n in self._lengths]
         self._take(logits, range(b))
+
+    def _by_row(self, lengths: torch.Tensor) -> torch.Tensor | None:
+        """(n, vocabulary) logits after the rows' next tokens, each row attending to its own columns alone; None where
+        the family's attention asks for more. The keys that were written by then are written again, the same."""
+        from tunesmith.models.lm import computing
+        from tunesmith.models.tree_attention import attending
+
+        try:
+            with computing(self.lm.model), attending(self.lm.model, by=row_attention):
+                found: torch.Tensor = self.lm.model(
+                    input_ids=torch.tensor(self._next)[:, None],
+                    position_ids=lengths[:, None],
+                    past_key_values=self._cache,
+                    use_cache=True,
+                    blocks=[n + 1 for n in self._lengths],
+                ).logits
+        except ModelError:
+            self._by_rows = False
+            return None
+        return found[:, 0].float()
 
     def clear(self) -> None:
         """Forget everything; what was being written is cancelled."""
@@ -252,10 +311,20 @@ class Writer:
         return tokens
 
     def _leave(self, row: int) -> None:
-        """Take a row out; the last one takes its place."""
-        one, last = self.active[row], len(self.active) - 1
+        """Take out a row whose answer has ended, and remember its prompt."""
+        one = self.active[row]
         if one.reused < 0.75 * len(one.ids):
             self._keep(row, one)
+        self._vacate(row)
+
+    def _add(self, new: Sequence[Writing], lengths: Sequence[int]) -> None:
+        self.active += new
+        self._lengths += lengths
+        self._next += [0] * len(new)
+
+    def _vacate(self, row: int) -> None:
+        """Take a row out; the last one takes its place."""
+        last = len(self.active) - 1
         if row != last:
             n = self._lengths[last]
             for layer in self._cache.layers:
@@ -322,14 +391,50 @@ class Writer:
             self._kept.popitem(last=False)
 
     def _make_room(self, rows: int, columns: int) -> None:
+        """Room for so many rows of so many columns, and for what may come as far as `tokens` allows."""
+        columns = max(columns, self.longest)
         have_rows, have_columns = self._held.room
         if rows <= have_rows and columns <= have_columns:
             return
-        room = (max(have_rows, min(self.rows, 2 * rows), rows), max(have_columns, columns + _GROW))
-        self._held.room = room
+        wide = max(have_columns, columns + _GROW)
+        if rows > 1:
+            wide = max(columns, min(wide, self.tokens // rows))
+        many = max(rows, min(self.rows, max(have_rows, 2 * rows), self.tokens // wide))
+        self._held.room = many, wide
         for layer in self._cache.layers:
             if layer.is_initialized:
-                layer.resize(*room)
+                layer.resize(many, wide)
+
+
+def row_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **given: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention of one new token in each row over the columns that the row has: nothing is spent on padding.
+
+    What transformers calls: query (b, h, 1, d), key and value (b, g, columns, d), and as `blocks` the b rows' lengths,
+    new tokens included. Returns (b, 1, h, d). Raises ModelError where the family asks for what is not known here.
+    """
+    lengths, form = form_of(module, query, attention_mask, given)
+    if form.cap is not None:
+        raise ModelError(f"{type(module).__name__} caps its scores, which attention by rows does not.")
+    b, heads, _, width = query.shape
+    groups = key.shape[1]
+    q = query.reshape(b, groups, heads // groups, width)  # heads that share keys are asked at once
+    out = []
+    for row, n in enumerate(lengths):
+        seen = slice(0 if form.window is None else max(0, n - form.window), n)
+        here = slice(row, row + 1)
+        out.append(scaled_dot_product_attention(q[here], key[here, :, seen], value[here, :, seen], scale=form.scale))
+    return torch.cat(out).reshape(b, 1, heads, -1), None
+
+
+def _implementation(lm: LanguageModel) -> str:
+    return str(getattr(lm.model.config, "_attn_implementation", ""))
 
 
 def n_tokens(prompts: Prompts) -> int:
@@ -340,6 +445,23 @@ def n_tokens(prompts: Prompts) -> int:
 def _empty() -> tuple[_Held, Cache]:
     held = _Held((0, 0))
     return held, Cache(layer_class_to_replicate=lambda: _Layer(held))
+
+
+def likeliest(logits: torch.Tensor, walks: Sequence[Walk | None], *, stop: int) -> torch.Tensor:
+    """(n,) the likeliest token of each row that its walk allows; `stop` where the walk is over."""
+    if not any(walks):
+        return logits.argmax(dim=1)
+    with torch.inference_mode():  # the logits come from there, and may only be changed there
+        for row, walk in enumerate(walks):
+            if walk is None:
+                continue
+            forbidden = walk.forbidden()
+            if forbidden is None:
+                logits[row] = -torch.inf
+                logits[row, stop] = 0.0
+            else:
+                logits[row].masked_fill_(torch.from_numpy(forbidden).to(logits.device), -torch.inf)
+        return logits.argmax(dim=1)
 
 
 def settled(ids: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ transformers model would say of itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +96,7 @@ class Ct2LanguageModel:
         rows: int = 16,
         break_loops: bool = False,
         bound: object | None = None,
+        ended: Callable[[], object] = lambda: None,
     ) -> list[Generated]:
         """The greedy continuation of each prompt, in order; see models.decode. Nothing can be bound to a schema."""
         if bound is not None:
@@ -110,6 +111,7 @@ class Ct2LanguageModel:
             ids = [int(i) for i in one.sequences_ids[0]]
             kept = _before_first_loop(ids) if break_loops else None
             answers.append(Generated(ids[:kept], kept is not None or len(ids) < max_new_tokens))
+            ended()
         return answers
 
     def _label_log_probs(self, prompt: Sequence[int], labels: Sequence[Sequence[int]]) -> NDArray[np.float64]:

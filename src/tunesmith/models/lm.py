@@ -182,9 +182,10 @@ class LanguageModel:
         *,
         max_new_tokens: int,
         prefix: Sequence[int] = (),
-        rows: int = 16,
+        rows: int = 64,
         break_loops: bool = False,
         bound: Bound | None = None,
+        ended: Callable[[], object] = lambda: None,
     ) -> list[Generated]:
         """Greedy answers; see decode.generate."""
         from tunesmith.models import decode
@@ -197,6 +198,7 @@ class LanguageModel:
             rows=rows,
             break_loops=break_loops,
             bound=bound,
+            ended=ended,
         )
 
     def label_log_probs(

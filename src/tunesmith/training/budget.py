@@ -20,7 +20,7 @@ class Probe:
     encoder_texts_per_s, lm_tokens_per_s: of forward passes of the frozen models.
     tokens_per_text: of a text alone. tokens_per_prompt: what an Example with instruction and answer costs to train on,
     in tokens; rows that share their beginnings cost little more than what is their own.
-    reading_texts_per_s, answering_texts_per_s, tokens_per_row, label_tokens: as Workload has them.
+    reading_texts_per_s, answering_texts_per_s, tokens_per_row, label_tokens, written_tokens: as Workload has them.
     """
 
     encoder_texts_per_s: float = 0.0
@@ -31,6 +31,7 @@ class Probe:
     answering_texts_per_s: float = 0.0
     tokens_per_row: float = 0.0
     label_tokens: float = 0.0
+    written_tokens: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -339,7 +340,7 @@ def _seconds(
             n_train, n_predict, size.n_labels, probe.encoder_texts_per_s, probe.lm_tokens_per_s, tokens, steps,
             library_texts=size.library_texts, reading_texts_per_s=probe.reading_texts_per_s,
             answering_texts_per_s=probe.answering_texts_per_s, characters_per_text=size.characters_per_text,
-            tokens_per_row=probe.tokens_per_row, label_tokens=probe.label_tokens,
+            tokens_per_row=probe.tokens_per_row, label_tokens=probe.label_tokens, written_tokens=probe.written_tokens,
         ))  # fmt: skip
 
     fit, answer = ask(probe.tokens_per_text)

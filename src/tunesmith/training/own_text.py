@@ -120,7 +120,7 @@ def _key(lm: LanguageModel, seed: int) -> dict[str, Any]:
     import transformers
 
     return {
-        "version": 1,
+        "version": 2,
         "base": fingerprint(lm.folder),
         "form": sorted({type(part).__name__ for part in lm.model.modules()}),
         "dtypes": sorted({str(tensor.dtype) for tensor in lm.model.parameters()}),

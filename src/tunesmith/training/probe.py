@@ -31,8 +31,9 @@ LOAD_S = 3.0
 _TOKENS, _WIDTH, _INNER = 384, 576, 1536
 # bfloat16 must win clearly: it costs digits, and both timings are noisy.
 _CLEAR_WIN = 1.2
-# Reading a text and writing its answer, in readings of the text; measured 5 to 6 on dialogues with notes.
-_WRITTEN_AS_READ = 5.5
+# A token that is written, in tokens that are read; measured on two tables (docs/log.md): 3.0 where many rows of like
+# length are written at once, 5.6 to 6.5 where long ones leave room for fewer.
+_WRITTEN_AS_READ = 5.0
 # Tokens that are enough to time a step.
 _TIMED_TOKENS = 800
 
@@ -69,7 +70,7 @@ class LmSpeed:
 
     train_s: seconds of a training step per Example, the rows of a step packed as in training.
     tokens_per_s: of a forward pass. text_tokens: mean tokens of a row's text alone. row_tokens: of all of it.
-    label_tokens: of all labels, what they begin with in common once.
+    label_tokens: of all labels, what they begin with in common once. written_tokens: mean of a row's answer.
     """
 
     train_s: float
@@ -77,6 +78,7 @@ class LmSpeed:
     text_tokens: float
     row_tokens: float
     label_tokens: float
+    written_tokens: float
 
 
 def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limits) -> LmSpeed:
@@ -131,6 +133,7 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
         sum(map(len, texts)) / len(encoded),
         sum(map(len, encoded.ids)) / len(encoded),
         len({label[:n] for label in labels for n in range(1, len(label) + 1)}),
+        encoded.answer_tokens / len(encoded),
     )
 
 
@@ -143,7 +146,7 @@ def answer_tokens(work: Workload, *, whole_tree: bool = False) -> float:
     if work.n_labels:
         tree = work.label_tokens or 5.0 * work.n_labels
         return work.tokens_per_text + (tree if whole_tree else min(tree, 60.0))
-    return work.tokens_per_text * _WRITTEN_AS_READ
+    return work.tokens_per_text + _WRITTEN_AS_READ * (work.written_tokens or work.tokens_per_text)
 
 
 def _quickest(work: Callable[[], object], *, for_s: float = 0.25, on: str = "cpu") -> float:

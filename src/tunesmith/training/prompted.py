@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MOST_TOKENS = 2048
 _CUT_SHARE = 0.005
 _BORDERS = 64  # tokens that may come on top of a prompt's and its text's own where they meet, and at control marks
-_BATCH = 64  # texts between two ticks of the progress bar
+_BATCH = 64  # labelled texts between two ticks of the progress bar
 
 
 @dataclass(frozen=True)
@@ -106,21 +106,18 @@ class Prompted:
         if cut:
             ctx.emit("prompts.cut", rows=len(cut), tokens=sum(cut), of=len(texts))
         ids = [a.ids for a in asked]
-        values: list[str | None] = []
+        if not self.labels:
+            with progress(ctx.emit, "answers", len(ids)) as tick:
+                return Predictions(tuple(self._write(ids, lambda: tick(1))))
         scores: list[NDArray[np.float64]] = []
         # Similar lengths together, so that a batch pads little; the answers go back to their rows.
         order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
         with progress(ctx.emit, "answers", len(ids)) as tick:
             for start in range(0, len(order), _BATCH):
                 part = [ids[i] for i in order[start : start + _BATCH]]
-                if self.labels:
-                    scores.append(self.log_probs(part))
-                else:
-                    values += self._write(part)
+                scores.append(self.log_probs(part))
                 tick(len(part))
         back = np.argsort(np.array(order, dtype=np.int64), kind="stable")
-        if not self.labels:
-            return Predictions(tuple(values[int(i)] for i in back))
         table = np.concatenate(scores)[back] if scores else np.zeros((0, len(self.labels)))
         return Predictions.from_probabilities(self.probabilities(table), self.labels)
 
@@ -146,7 +143,7 @@ class Prompted:
 
         return Bound(self.lm, self.asker.prompt.schema) if self.asker.prompt.schema else None
 
-    def _write(self, prompts: Sequence[Sequence[int]]) -> list[str | None]:
+    def _write(self, prompts: Sequence[Sequence[int]], ended: Callable[[], object]) -> list[str | None]:
         bound = self.bound
         answers = self.lm.generate(
             prompts,
@@ -154,6 +151,7 @@ class Prompted:
             prefix=self.asker.prefix,
             break_loops=True,
             bound=bound,
+            ended=ended,
         )
         if bound is not None:
             return [bound.read(answer.ids) for answer in answers]

@@ -60,6 +60,7 @@ class Workload:
     after: rungs of the same plan that run before this one: what they make of the rows is not made again.
     tokens_per_row: of instruction, text and answer for a language model, nothing shared; 0: as tokens_per_text.
     label_tokens: of all labels for it, what they begin with in common once; 0: some five a label.
+    written_tokens: of an answer that is a text; 0: as many as of the text.
     """
 
     n_train: int
@@ -77,6 +78,7 @@ class Workload:
     after: tuple[str, ...] = ()
     tokens_per_row: float = 0.0
     label_tokens: float = 0.0
+    written_tokens: float = 0.0
 
     @property
     def reading_s(self) -> float:
