@@ -1,5 +1,6 @@
 import pytest
 
+from tunesmith.training import budget
 from tunesmith.training.budget import Forecast, Probe, Size, cheap_seconds, plan_rungs, refits, repeats_within
 
 NAMES = ["majority", "tfidf", "frozen", "fusion", "encoder", "contrastive", "zero_shot", "few_shot", "lm"]
@@ -86,6 +87,20 @@ def test_a_rung_over_a_quarter_of_the_budget_must_prove_itself_at_a_pause():
     assert forecasts["encoder"].whole_s > 150
     assert rungs["encoder"].pause_steps is not None
     assert rungs["encoder"].steps is None or rungs["encoder"].pause_steps < rungs["encoder"].steps
+
+
+def test_answering_dev_at_the_pause_takes_time_from_the_training():
+    probe, size = Probe(2000.0, 1500.0, 20.0, 40.0), Size(9000, 1800, 2250, 4, 2250.0, "label")
+    rungs, forecasts = plans(600.0, n_train=9000, n_labels=4, probe=probe, names=["lm"])
+    plan = rungs["lm"]
+    assert plan.pause_steps is not None
+    assert plan.steps is not None
+    assert plan.pause_steps < plan.steps
+    training, load_s = budget._seconds("lm", size, probe, size.n_train, 0, plan.steps)
+    answers = budget._seconds("lm", size, probe, size.n_train, plan.dev_rows or size.n_dev, 0)[1] - load_s
+    assert answers > 5.0
+    assert forecasts["lm"].fit_s == pytest.approx(training + answers, rel=0.02)
+    assert forecasts["lm"].fit_s + forecasts["lm"].predict_s <= 0.8 * 600.0  # a fifth of the budget is kept back
 
 
 def test_the_one_rung_that_learns_to_write_is_not_paused():

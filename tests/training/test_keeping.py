@@ -94,7 +94,7 @@ def test_the_untuned_model_has_forgotten_nothing_and_a_shaken_one_has() -> None:
 
 
 def test_the_gradient_of_the_hold_is_that_of_its_formula(tmp_path: Path) -> None:
-    """Task mean + weight x mean KL over the 64 listed tokens and all others as one; float64, 1e-10."""
+    """Task mean + weight x mean KL over the 64 listed tokens and all others as one; 1e-6: norms are float32 inside."""
     lm = model()
     lm.model.double()
     keeping = Keeping.begin(lm, Retention(1.0), Control(hold=1.0), context_of(tmp_path), packing="padded")
@@ -121,7 +121,7 @@ def test_the_gradient_of_the_hold_is_that_of_its_formula(tmp_path: Path) -> None
     for name, found in ours.items():
         expected = weights[name].grad
         assert expected is not None
-        assert float((found - expected).norm()) <= 1e-10 * max(1.0, float(expected.norm())), name
+        assert float((found - expected).norm()) <= 1e-6 * max(1.0, float(expected.norm())), name
 
 
 def loop_rows(n: int) -> list[int]:

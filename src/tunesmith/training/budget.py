@@ -300,9 +300,10 @@ def _costly(name: str, size: Size, probe: Probe, *, share: float, budget_s: floa
     quarter = int((budget_s / 4 - fit_none) / max(per_step, 1e-9))
     # Of texts, copying shares more facts with the reference than a model that has just begun to learn: a pause
     # would stop the one rung that learns, and nothing else could use its time.
-    halves = size.output == "label" and _LEAST_STEPS <= quarter < steps
-    pause = quarter if halves else None
-    fit_s = fit_none + per_step * steps
+    pause = quarter if size.output == "label" and _LEAST_STEPS <= quarter < steps else None
+    pause_s = per_answer * dev_rows if pause and rung.needs == "lm" else 0.0  # there dev is answered once more
+    steps = min(steps, max(quarter + 1, int((share - answer_s - fit_none - pause_s) / max(per_step, 1e-9))))
+    fit_s = fit_none + per_step * steps + pause_s
     why = f"{steps} of {steps_all} steps: all would need about {_told(whole_s)}"
     if pause is not None:
         why += f"; goes on past step {pause} only if promising"
