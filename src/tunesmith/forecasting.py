@@ -22,7 +22,7 @@ from tunesmith.core.forecasts import ARITHMETIC, COVERAGE, Quantity, TrackRecord
 from tunesmith.core.meter import resident_bytes
 from tunesmith.core.run import Run, stage_records
 from tunesmith.evaluation.disturbances import DISTURBANCES
-from tunesmith.evaluation.evaluate import CHUNK, CHUNK_LM
+from tunesmith.evaluation.evaluate import pieces
 from tunesmith.evaluation.robustness import rows_for
 from tunesmith.tasks import task as tasks
 from tunesmith.training.budget import Forecast, Probe, is_cheap
@@ -229,7 +229,7 @@ def _answered_again(work: Work) -> float:
     answers: dict[str, list[float]] = {}
     for rung in _may_ship(work):
         made = systems.get(rung.name)
-        rows = min(rung.test_rows or work.data.count("test"), CHUNK_LM if made.needs == "lm" else CHUNK)
+        rows = len(pieces(rung.test_rows or work.data.count("test"), made.needs)[0])
         starts.setdefault(made.kind, []).append(_FRESH_S[made.needs])
         answers.setdefault(made.kind, []).append(rows * (rung.one_s or 0.0))
     start = max((sum(some) / len(some) for some in starts.values()), default=0.0)

@@ -618,7 +618,7 @@ def _probe(data: Dataset, folders: Mapping[str, Path], limits: Limits, emit: Emi
     per_row = lm.train_s * lm.tokens_per_s / FORWARDS_PER_TRAINED_TOKEN
     return Probe(
         encoder, lm.tokens_per_s, lm.text_tokens, per_row, reading, answering, lm.row_tokens, lm.label_tokens,
-        lm.written_tokens,
+        lm.written_tokens, lm.asked_token,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tunesmith.core.dataset import Dataset
 from tunesmith.core.errors import CheckFailed
 from tunesmith.core.ledger import Ledger
 from tunesmith.evaluation import replay
-from tunesmith.evaluation.evaluate import EvaluateOptions, disjoint, evaluate, test_fingerprint, test_rows
+from tunesmith.evaluation.evaluate import EvaluateOptions, disjoint, evaluate, pieces, test_fingerprint, test_rows
 from tunesmith.evaluation.report import History, Report
 from tunesmith.training.ladder import Ladder
 from tunesmith.training.ladder import Trained as TrainedSystems
@@ -160,6 +160,15 @@ def test_the_seal_is_opened_once_and_counted_once_even_when_the_stage_is_killed_
     assert Ledger().count(test_fingerprint(data, data.rows("test", blind=True))) == 1
     other = Context(tmp_path / "elsewhere", seed=3)
     assert evaluate(data, ladder, trained, QUICK, History(), other).details["data"]["ledger"]["opened"] == 2
+
+
+@pytest.mark.parametrize(("needs", "n", "sizes"), [
+    ("lm", 600, [32, 256, 256, 56]), ("lm", 20, [20]), ("encoder", 450, [200, 200, 50]), ("nothing", 200, [200]),
+])  # fmt: skip
+def test_pieces_are_all_rows_once_and_what_a_language_model_repeats_is_little(needs, n, sizes):
+    found = pieces(n, needs)
+    assert [len(part) for part in found] == sizes
+    assert [i for part in found for i in part] == list(range(n))
 
 
 @pytest.mark.usefixtures("same_process")

@@ -177,6 +177,31 @@ def test_until_a_label_was_seen_often_all_labels_are_looked_at() -> None:
     assert few - many == pytest.approx(100 * (500.0 - 60.0) / 1000.0)
 
 
+def test_a_large_vocabulary_makes_answers_dear_and_reading_no_dearer() -> None:
+    work = Workload(5000, 100, 77, 0.0, 1000.0, 30.0, label_tokens=500.0, tokens_per_row=60.0)
+    for labels in (77, 0):
+        plain = replace(work, n_labels=labels)
+        small, large = (system.get("lm").seconds(replace(plain, asked_token=a)) for a in (1.25, 2.7))
+        assert large[1] > 1.3 * small[1]
+        assert large[0] == small[0]
+    written = [system.get("lm").seconds(replace(work, n_labels=0, written_tokens=w))[1] for w in (10.0, 210.0)]
+    assert written[1] - written[0] > 100 * 200 / 1000.0  # a written token costs more than one that is read
+
+
+def test_what_the_head_costs_is_read_off_the_weights(tmp_path: Path) -> None:
+    from tunesmith.core.context import Limits
+    from tunesmith.models.lm import LanguageModel
+    from tunesmith.testing import tiny_lm
+    from tunesmith.training.probe import asked_token
+
+    lm = LanguageModel.load(tiny_lm(tmp_path / "tiny"), Limits())
+    vocabulary, width = lm.model.get_output_embeddings().weight.shape
+    whole = sum(tensor.numel() for tensor in lm.model.parameters())
+    tied = lm.model.get_input_embeddings().weight is lm.model.get_output_embeddings().weight
+    body = whole - vocabulary * width * (1 if tied else 2)
+    assert asked_token(lm.model) == pytest.approx(1 + vocabulary * width / body)
+
+
 def test_labels_are_those_of_the_job(tmp_path: Path) -> None:
     assert fit(tmp_path / "w", job_of(tmp_path, steps=2)).about["labels"] == list(LABELS)
 

@@ -46,8 +46,10 @@ from tunesmith.tasks.metrics import all_labels, codes, per_class, words
 from tunesmith.training.embeddings import metered_alone
 from tunesmith.training.ladder import Ladder, Rung, Trained, prompt_of, standing
 
-# Rows per call of predict: what a kill can lose, and what the fresh process repeats. Language models are slow.
-CHUNK, CHUNK_LM = 200, 64
+# Rows per call of predict: what a kill can lose. Language models are slow, but write the faster the more they write at
+# once. Their first piece is small, because the fresh process repeats it, as a whole: in bfloat16 an answer may depend
+# on what else is answered with it.
+CHUNK, _CHUNK_LM, _FIRST_LM = 200, 256, 32
 _EXAMPLES = 8
 _FAULT = "a fault of Tunesmith: please report it with the run folder."
 
@@ -236,6 +238,12 @@ def _wanted(rung: Rung, options: EvaluateOptions) -> int | None:
     return planned if planned is None or options.test_rows == "auto" else options.test_rows
 
 
+def pieces(n: int, needs: str) -> list[range]:
+    """n test rows as they are given to predict; a fresh process repeats the first piece. needs: of the rung."""
+    first, size = (_FIRST_LM, _CHUNK_LM) if needs == "lm" else (CHUNK, CHUNK)
+    return [range(min(first, n)), *(range(start, min(start + size, n)) for start in range(first, n, size))]
+
+
 def _predicted(
     rung: Rung, test: Rows, ladder: Ladder, trained: Trained, options: EvaluateOptions, ctx: Context
 ) -> tuple[Answers, Cost]:
@@ -243,32 +251,31 @@ def _predicted(
     rows = test_rows(len(test), _wanted(rung, options), seed=ctx.seed)
     texts = test.texts if rows is None else tuple(test.texts[int(i)] for i in rows)
     folder = ctx.workdir / "predictions" / rung.name
-    size = CHUNK_LM if rung.needs == "lm" else CHUNK
-    starts = range(0, len(texts), size)
-    missing = [start for start in starts if not (folder / f"{start:07d}.json").exists()]
+    parts = pieces(len(texts), rung.needs)
+    missing = [part for part in parts if not (folder / f"{part.start:07d}.json").exists()]
     if missing:
         fitted = trained.fitted(rung.name, ladder, ctx)
         with progress(ctx.emit, f"test: {rung.name}", len(texts)) as tick:
-            tick(len(texts) - sum(len(texts[start : start + size]) for start in missing))
-            for start in missing:
-                part = texts[start : start + size]
+            tick(len(texts) - sum(map(len, missing)))
+            for part in missing:
                 with metered_alone() as meter:
-                    made = fitted.predict(part, ctx)
+                    made = fitted.predict(texts[part.start : part.stop], ctx)
                 assert len(made) == len(part), (rung.name, len(made), len(part))
-                made.save(folder / f"{start:07d}.parquet")
+                made.save(folder / f"{part.start:07d}.parquet")
                 # Written after the predictions: its presence means that the part is whole.
-                write_json(folder / f"{start:07d}.json", {"cpu_s": meter.cpu_s, "peak_rss_bytes": meter.peak_rss_bytes})
+                told = {"cpu_s": meter.cpu_s, "peak_rss_bytes": meter.peak_rss_bytes}
+                write_json(folder / f"{part.start:07d}.json", told)
                 tick(len(part))
         del fitted
         gc.collect()
-    spent = [read_json(folder / f"{start:07d}.json") for start in starts]
-    parts = [Predictions.load(folder / f"{start:07d}.parquet") for start in starts]
+    spent = [read_json(folder / f"{part.start:07d}.json") for part in parts]
+    said = [Predictions.load(folder / f"{part.start:07d}.parquet") for part in parts]
     cost = Cost(
-        peak_rss_bytes=max(int(part["peak_rss_bytes"]) for part in spent),
+        peak_rss_bytes=max(int(one["peak_rss_bytes"]) for one in spent),
         stored_bytes=stored_bytes(trained.path(rung.name, ladder)),
-        predict_cpu_s_per_example=sum(part["cpu_s"] for part in spent) / len(texts),
+        predict_cpu_s_per_example=sum(one["cpu_s"] for one in spent) / len(texts),
     )
-    return Answers(Predictions.joined(parts), rows), cost
+    return Answers(Predictions.joined(said), rows), cost
 
 
 def _replayed(
@@ -280,8 +287,8 @@ def _replayed(
     for name in shipping:
         assert name is not None
         rows = answers[name].rows
-        size = CHUNK_LM if ladder[name].needs == "lm" else CHUNK
-        at = range(min(size, len(test))) if rows is None else rows[:size]
+        first = pieces(len(test) if rows is None else len(rows), ladder[name].needs)[0]
+        at = first if rows is None else rows[: len(first)]
         texts = tuple(test.texts[int(i)] for i in at)
         bound = 1e-6 if ladder[name].needs == "nothing" else 1e-4
         wanted.append(replay.Wanted(name, texts, answers[name].predictions.take(range(len(texts))), bound))

@@ -20,7 +20,8 @@ class Probe:
     encoder_texts_per_s, lm_tokens_per_s: of forward passes of the frozen models.
     tokens_per_text: of a text alone. tokens_per_prompt: what an Example with instruction and answer costs to train on,
     in tokens; rows that share their beginnings cost little more than what is their own.
-    reading_texts_per_s, answering_texts_per_s, tokens_per_row, label_tokens, written_tokens: as Workload has them.
+    reading_texts_per_s, answering_texts_per_s, tokens_per_row, label_tokens, written_tokens, asked_token: as Workload
+    has them.
     """
 
     encoder_texts_per_s: float = 0.0
@@ -32,6 +33,7 @@ class Probe:
     tokens_per_row: float = 0.0
     label_tokens: float = 0.0
     written_tokens: float = 0.0
+    asked_token: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -342,6 +344,7 @@ def _seconds(
             library_texts=size.library_texts, reading_texts_per_s=probe.reading_texts_per_s,
             answering_texts_per_s=probe.answering_texts_per_s, characters_per_text=size.characters_per_text,
             tokens_per_row=probe.tokens_per_row, label_tokens=probe.label_tokens, written_tokens=probe.written_tokens,
+            asked_token=probe.asked_token,
         ))  # fmt: skip
 
     fit, answer = ask(probe.tokens_per_text)

@@ -18,6 +18,7 @@ from tunesmith.core.dataset import Rows
 from tunesmith.tasks import Prompt, Task
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
 
     from tunesmith.models.encoder import Encoder
@@ -31,9 +32,9 @@ LOAD_S = 3.0
 _TOKENS, _WIDTH, _INNER = 384, 576, 1536
 # bfloat16 must win clearly: it costs digits, and both timings are noisy.
 _CLEAR_WIN = 1.2
-# A token that is written, in tokens that are read; measured on two tables (docs/log.md): 3.0 where many rows of like
-# length are written at once, 5.6 to 6.5 where long ones leave room for fewer.
-_WRITTEN_AS_READ = 5.0
+# A token that is written, in tokens whose logits are asked for; measured on two tables (docs/log.md): 2.4 where many
+# rows of like length are written at once, 4.4 to 5.1 where long ones leave room for fewer.
+_WRITTEN = 4.0
 # Tokens that are enough to time a step.
 _TIMED_TOKENS = 800
 
@@ -71,6 +72,7 @@ class LmSpeed:
     train_s: seconds of a training step per Example, the rows of a step packed as in training.
     tokens_per_s: of a forward pass. text_tokens: mean tokens of a row's text alone. row_tokens: of all of it.
     label_tokens: of all labels, what they begin with in common once. written_tokens: mean of a row's answer.
+    asked_token: a token whose logits are asked for, in tokens that are only read: 1 and the head's share.
     """
 
     train_s: float
@@ -79,6 +81,7 @@ class LmSpeed:
     row_tokens: float
     label_tokens: float
     written_tokens: float
+    asked_token: float
 
 
 def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limits) -> LmSpeed:
@@ -134,7 +137,17 @@ def probe_lm(folder: Path, rows: Rows, task: Task, prompt: Prompt, limits: Limit
         sum(map(len, encoded.ids)) / len(encoded),
         len({label[:n] for label in labels for n in range(1, len(label) + 1)}),
         encoded.answer_tokens / len(encoded),
+        asked_token(lm.model),
     )
+
+
+def asked_token(model: torch.nn.Module) -> float:
+    """What a token costs whose logits are asked for, in tokens that are only read, by the weights that it meets."""
+    head = model.get_output_embeddings().weight  # type: ignore[operator]
+    tables = {id(part.weight): part.weight.numel() for part in (model.get_input_embeddings(),)}  # type: ignore[operator]
+    tables[id(head)] = head.numel()
+    body = sum(tensor.numel() for tensor in model.parameters()) - sum(tables.values())
+    return 1.0 + float(head.numel()) / max(1.0, float(body))
 
 
 def answer_tokens(work: Workload, *, whole_tree: bool = False) -> float:
@@ -142,11 +155,12 @@ def answer_tokens(work: Workload, *, whole_tree: bool = False) -> float:
 
     Labels: the prompt (less, as its shared prefix is read once) and the part of the label tree that is looked at,
     all of it where `whole_tree`. Text: the prompt, and written tokens, each of which costs as much as several read.
+    Where logits are asked for comes what the head does, which for a large vocabulary is more than all the rest.
     """
     if work.n_labels:
         tree = work.label_tokens or 5.0 * work.n_labels
-        return work.tokens_per_text + (tree if whole_tree else min(tree, 60.0))
-    return work.tokens_per_text + _WRITTEN_AS_READ * (work.written_tokens or work.tokens_per_text)
+        return work.tokens_per_text + work.asked_token * (tree if whole_tree else min(tree, 60.0))
+    return work.tokens_per_text + _WRITTEN * work.asked_token * (work.written_tokens or work.tokens_per_text)
 
 
 def _quickest(work: Callable[[], object], *, for_s: float = 0.25, on: str = "cpu") -> float:

@@ -61,6 +61,7 @@ class Workload:
     tokens_per_row: of instruction, text and answer for a language model, nothing shared; 0: as tokens_per_text.
     label_tokens: of all labels for it, what they begin with in common once; 0: some five a label.
     written_tokens: of an answer that is a text; 0: as many as of the text.
+    asked_token: what a token costs whose logits are asked for, in tokens that are only read.
     """
 
     n_train: int
@@ -79,6 +80,7 @@ class Workload:
     tokens_per_row: float = 0.0
     label_tokens: float = 0.0
     written_tokens: float = 0.0
+    asked_token: float = 1.0
 
     @property
     def reading_s(self) -> float:
